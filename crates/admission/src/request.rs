@@ -1,0 +1,168 @@
+//! What the API server asks.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use stagegate_core::{Entry, Mark, Node, Object, Operation, Review, Str, Value};
+
+/// A request to judge, decoded.
+#[derive(Debug)]
+pub struct AdmissionRequest {
+    /// `admission.k8s.io/v1` or `v1beta1`; the answer carries the same.
+    pub api_version: String,
+    /// Names the request; the answer carries the same.
+    pub uid: String,
+    /// What is to be done.
+    pub operation: Operation,
+    /// The namespace; empty for what has none.
+    pub namespace: String,
+    /// `status`, `scale`, …; empty for the object itself.
+    pub subresource: String,
+    /// The full name of who asks.
+    pub user: String,
+    /// Nothing will be stored.
+    pub dry_run: bool,
+    /// The object as it would be.
+    pub object: Option<Object>,
+    /// The object as it is.
+    pub old_object: Option<Object>,
+}
+
+/// Why a body is no request. Nothing of the body is repeated: it may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON, nested too deep, or not of the form of an AdmissionReview.
+    #[error("not an AdmissionReview: {problem} at line {line}, column {column}")]
+    Json {
+        /// What is wrong, without any of the text.
+        problem: &'static str,
+        /// Where, from 1.
+        line: usize,
+        /// Where, from 1.
+        column: usize,
+    },
+    /// Another kind, or a version that is not known.
+    #[error("not an AdmissionReview of admission.k8s.io/v1 or v1beta1")]
+    Kind,
+    /// An AdmissionReview without a request, such as an answer.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    request: Option<Request>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    operation: Verb,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    sub_resource: String,
+    #[serde(default)]
+    user_info: UserInfo,
+    dry_run: Option<bool>,
+    object: Option<Node>,
+    old_object: Option<Node>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Verb {
+    Create,
+    Update,
+    Delete,
+    Connect,
+}
+
+#[derive(Default, Deserialize)]
+struct UserInfo {
+    #[serde(default)]
+    username: String,
+}
+
+impl AdmissionRequest {
+    /// Reads the body of a request to the webhook.
+    ///
+    /// # Errors
+    /// If it is no request, or nested deeper than the limit that both doors share.
+    pub fn decode(body: &[u8]) -> Result<AdmissionRequest, DecodeError> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        // Nodes bound their own depth, and nothing else in a review nests.
+        json.disable_recursion_limit();
+        let review = Body::deserialize(&mut json).and_then(|r| json.end().map(|()| r));
+        let review = review.map_err(|error| DecodeError::Json {
+            problem: match error.classify() {
+                serde_json::error::Category::Data => "a field has the wrong form",
+                serde_json::error::Category::Eof => "the text ends too early",
+                _ => "the text is not JSON",
+            },
+            line: error.line(),
+            column: error.column(),
+        })?;
+        let known = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
+        if review.kind != "AdmissionReview" || !known.contains(&review.api_version.as_str()) {
+            return Err(DecodeError::Kind);
+        }
+        let request = review.request.ok_or(DecodeError::NoRequest)?;
+        let object = |node: Option<Node>| Object::new(in_namespace(node?, &request.namespace), Arc::default());
+        Ok(AdmissionRequest {
+            api_version: review.api_version,
+            uid: request.uid,
+            operation: match request.operation {
+                Verb::Create => Operation::Create,
+                Verb::Update => Operation::Update,
+                Verb::Delete => Operation::Delete,
+                Verb::Connect => Operation::Connect,
+            },
+            object: object(request.object),
+            old_object: object(request.old_object),
+            namespace: request.namespace,
+            subresource: request.sub_resource,
+            user: request.user_info.username,
+            dry_run: request.dry_run.unwrap_or_default(),
+        })
+    }
+
+    /// The request as the engine takes it.
+    pub fn review(&self) -> Review<'_> {
+        Review {
+            operation: self.operation,
+            object: self.object.as_ref(),
+            old_object: self.old_object.as_ref(),
+            subresource: &self.subresource,
+            user: &self.user,
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+/// The object with the namespace of its request, where it names none itself. A Namespace is asked
+/// about in the namespace that it is, and has none.
+fn in_namespace(mut node: Node, namespace: &str) -> Node {
+    let is_namespace = node.get("kind").and_then(Node::as_str) == Some("Namespace")
+        && node.get("apiVersion").and_then(Node::as_str) == Some("v1");
+    if namespace.is_empty() || is_namespace {
+        return node;
+    }
+    if let Value::Object(object) = &mut node.value
+        && let Some(Value::Object(metadata)) = object.get_mut("metadata").map(|m| &mut m.value)
+        && metadata.get("namespace").is_none()
+    {
+        metadata.insert(Entry {
+            key: Str::const_new("namespace"),
+            key_mark: Mark::NONE,
+            node: Node::unmarked(Value::String(Str::new(namespace))),
+        });
+    }
+    node
+}

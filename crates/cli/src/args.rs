@@ -1,0 +1,202 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use stagegate_core::KubernetesVersion;
+
+/// Policy for GitOps repositories: lint what the cluster will get.
+#[derive(Debug, Parser)]
+#[command(name = "stagegate", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find the stages under PATH, render and judge them
+    ///
+    /// Exits with 0 if nothing denies, 1 if something does, and 2 if something that should have
+    /// been judged was not.
+    Lint(Lint),
+    /// Print what lint judges: every object as the cluster will get it
+    Render(Render),
+    /// Say what became of every YAML file and chart: judged, used, or skipped and why
+    Coverage(Coverage),
+    /// List the policies
+    Policies(Policies),
+    /// Print the manual of a policy
+    Explain {
+        /// The policy's id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Source {
+    /// The folder or file; `-` reads manifests from standard input as one stage
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Only this stage; may be repeated
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// The configuration [default: stagegate.yaml in PATH]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Never start a renderer process; what needs one cannot be judged
+    #[arg(long)]
+    pub(crate) no_external: bool,
+    /// How many threads to use [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Lint {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Only this policy; may be repeated
+    #[arg(long = "policy", value_name = "ID")]
+    pub(crate) policies: Vec<String>,
+    /// How to write the report; may be repeated, each with its --output
+    #[arg(long = "format", value_name = "FORMAT", value_enum)]
+    pub(crate) formats: Vec<ReportFormat>,
+    /// Where to write the report of the --format before it [default: standard output]
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    pub(crate) outputs: Vec<PathBuf>,
+    /// The target version of Kubernetes
+    #[arg(long, value_name = "VERSION", value_parser = kubernetes_version)]
+    pub(crate) kubernetes_version: Option<KubernetesVersion>,
+    /// Warnings count as denials
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The date for what expires, in UTC [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) today: Option<jiff::civil::Date>,
+    /// Whether to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// How to write the objects
+    #[arg(long, value_enum, default_value_t = ObjectFormat::Yaml)]
+    pub(crate) format: ObjectFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Coverage {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// How to write the account
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Policies {
+    /// How to write the table
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObjectFormat {
+    /// A stream of documents, each with its origin in a comment
+    Yaml,
+    /// An array of {"object", "origin", "stage"}
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {
+    KubernetesVersion::parse(text).ok_or_else(|| "expected a version such as 1.34".to_owned())
+}
+
+/// The command as clap knows it.
+pub(crate) fn command() -> clap::Command {
+    Args::command()
+}
+
+/// Formats with the files that they go to, in the order in which they were typed. An `--output`
+/// belongs to the last `--format` before it that has none; where as many of both were typed, to
+/// the format of its place.
+pub(crate) fn outputs(
+    lint: &Lint,
+    matches: &ArgMatches,
+) -> Result<Vec<(ReportFormat, Option<PathBuf>)>, String> {
+    if lint.formats.is_empty() {
+        return match lint.outputs.as_slice() {
+            [] => Ok(vec![(ReportFormat::Text, None)]),
+            [one] => Ok(vec![(ReportFormat::Text, Some(one.clone()))]),
+            _ => Err("every --output needs a --format before it".to_owned()),
+        };
+    }
+    let mut pairs: Vec<(ReportFormat, Option<PathBuf>)> =
+        lint.formats.iter().map(|f| (*f, None)).collect();
+    if lint.formats.len() == lint.outputs.len() {
+        for (pair, output) in pairs.iter_mut().zip(&lint.outputs) {
+            pair.1 = Some(output.clone());
+        }
+        return Ok(pairs);
+    }
+    let typed = matches.subcommand().map(|(_, m)| m);
+    let places = |name: &str| -> Vec<usize> {
+        typed.and_then(|m| m.indices_of(name)).map(Iterator::collect).unwrap_or_default()
+    };
+    let format_places = places("formats");
+    for (output, place) in lint.outputs.iter().zip(places("outputs")) {
+        let before = format_places
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(i, format)| **format < place && pairs[*i].1.is_none());
+        match before {
+            Some((i, _)) => pairs[i].1 = Some(output.clone()),
+            None => {
+                return Err(format!("--output {} has no --format before it", output.display()));
+            }
+        }
+    }
+    if pairs.iter().filter(|(_, output)| output.is_none()).count() > 1 {
+        return Err("only one --format can go to standard output; give the others an --output".to_owned());
+    }
+    Ok(pairs)
+}

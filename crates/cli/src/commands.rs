@@ -1,0 +1,180 @@
+//! What each command does.
+
+use std::collections::BTreeSet;
+
+use clap::ArgMatches;
+use serde::Serialize;
+use stagegate_core::{FileId, Limits, Node, Object, Settings};
+use stagegate_lint::{OriginReport, Repository};
+use stagegate_render::Tree;
+
+use crate::args::{self, Args, Command, Coverage, Lint, ObjectFormat, Render, TableFormat};
+use crate::error::Error;
+use crate::output::{self, to_stdout};
+use crate::progress::Bar;
+use crate::workspace::Workspace;
+use crate::engine;
+
+/// Runs the command that was typed; gives its exit code.
+pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
+    match args.command {
+        Command::Lint(lint) => self::lint(&lint, matches),
+        Command::Render(render) => self::render(&render),
+        Command::Coverage(coverage) => self::coverage(&coverage),
+        Command::Policies(policies) => {
+            let engine = default_engine()?;
+            let metas = engine.policies().map(AsRef::as_ref);
+            to_stdout(|out| match policies.format {
+                TableFormat::Text => stagegate_report::policies_text(metas, out),
+                TableFormat::Json => stagegate_report::policies_json(metas, out),
+            })?;
+            Ok(0)
+        }
+        Command::Explain { id } => explain(&id),
+        Command::Completions { shell } => {
+            let mut command = args::command();
+            to_stdout(|mut out| {
+                clap_complete::generate(shell, &mut command, "stagegate", &mut out);
+                Ok(())
+            })?;
+            Ok(0)
+        }
+        Command::Man => {
+            to_stdout(|mut out| clap_mangen::Man::new(args::command()).render(&mut out))?;
+            Ok(0)
+        }
+    }
+}
+
+fn default_engine() -> Result<stagegate_core::Engine, Error> {
+    engine::build(Settings::default(), &std::sync::Arc::default())
+}
+
+fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
+    let outputs = args::outputs(lint, matches).map_err(Error::Usage)?;
+    let mut workspace = Workspace::open(&lint.source)?;
+    let mut settings = std::mem::take(&mut workspace.config.settings);
+    if let Some(version) = lint.kubernetes_version {
+        settings.kubernetes_version = version;
+    }
+    if !lint.policies.is_empty() {
+        settings.only = Some(lint.policies.clone());
+    }
+    let engine = engine::build(settings, workspace.tree.sources())?;
+    let today = lint.today.unwrap_or_else(|| jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date());
+    let report = {
+        let bar = Bar::new();
+        let progress = |step| bar.step(step);
+        let repository = workspace.render(&lint.source, &progress)?;
+        let limits = Limits { today: Some(today), stop: None };
+        stagegate_lint::lint(&engine, &repository, &workspace.tree, &limits, &progress)
+    };
+    output::write_reports(&report, &workspace.tree, &outputs, lint.strict, lint.color)?;
+    Ok(report.exit_code(lint.strict))
+}
+
+fn coverage(coverage: &Coverage) -> Result<u8, Error> {
+    let (repository, workspace) = rendered(&coverage.source)?;
+    let account = stagegate_lint::Coverage::of(&repository);
+    to_stdout(|out| match coverage.format {
+        TableFormat::Text => stagegate_report::coverage_text(&account, out),
+        TableFormat::Json => stagegate_report::coverage_json(&account, out),
+    })?;
+    Ok(tell_failures(&repository, &workspace.tree))
+}
+
+fn render(render: &Render) -> Result<u8, Error> {
+    let (repository, workspace) = rendered(&render.source)?;
+    to_stdout(|out| match render.format {
+        ObjectFormat::Yaml => objects_as_yaml(&repository, &workspace.tree, out),
+        ObjectFormat::Json => objects_as_json(&repository, &workspace.tree, out),
+    })?;
+    let code = tell_failures(&repository, &workspace.tree);
+    if code == 0 && repository.stages.iter().all(|s| s.objects.is_empty()) {
+        return Err(Error::Usage("there is no Kubernetes object here".to_owned()));
+    }
+    Ok(code)
+}
+
+fn rendered(source: &args::Source) -> Result<(Repository, Workspace), Error> {
+    let mut workspace = Workspace::open(source)?;
+    let bar = Bar::new();
+    let repository = workspace.render(source, &|step| bar.step(step))?;
+    Ok((repository, workspace))
+}
+
+/// Says what could not be read or rendered; gives the exit code.
+#[expect(clippy::print_stderr, reason = "errors of a command whose output is data")]
+fn tell_failures(repository: &Repository, tree: &Tree) -> u8 {
+    for failure in &repository.failures {
+        match tree.sources().locate(failure.mark) {
+            Some(at) => eprintln!("error: {}:{}:{}: {}", at.path, at.line, at.column, failure.message),
+            None => eprintln!("error: {}: {}", failure.path, failure.message),
+        }
+        if let Some(help) = &failure.help {
+            eprintln!("  fix: {help}");
+        }
+    }
+    if repository.failures.is_empty() { 0 } else { 2 }
+}
+
+#[derive(Serialize)]
+struct RenderedObject<'a> {
+    object: &'a Node,
+    origin: OriginReport,
+    stage: &'a str,
+}
+
+fn origin(object: &Object, tree: &Tree) -> OriginReport {
+    let path = |file: &FileId| tree.sources().path(*file);
+    OriginReport {
+        renderer: object.origin.renderer,
+        chain: object.origin.chain.iter().filter_map(path).collect(),
+    }
+}
+
+fn objects_as_json(
+    repository: &Repository,
+    tree: &Tree,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    let objects: Vec<RenderedObject<'_>> = repository
+        .stages
+        .iter()
+        .flat_map(|stage| stage.objects.iter().map(move |object| (stage, object)))
+        .map(|(stage, object)| RenderedObject {
+            object: &object.node,
+            origin: origin(object, tree),
+            stage: &stage.stage.name,
+        })
+        .collect();
+    serde_json::to_writer_pretty(&mut *out, &objects)?;
+    writeln!(out)
+}
+
+fn objects_as_yaml(
+    repository: &Repository,
+    tree: &Tree,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    for stage in &repository.stages {
+        for object in &stage.objects {
+            let chain = origin(object, tree).chain;
+            writeln!(out, "---\n# Stage: {}\n# Origin: {}", stage.stage.name, chain.join(" > "))?;
+            let text = serde_saphyr::to_string(&object.node).map_err(std::io::Error::other)?;
+            writeln!(out, "{}", text.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+fn explain(id: &str) -> Result<u8, Error> {
+    let engine = default_engine()?;
+    let Some(meta) = engine.policies().find(|m| m.id == id) else {
+        let known: BTreeSet<&str> = engine.policies().map(|m| &*m.id).collect();
+        let help = stagegate_config::suggest(id, known.into_iter());
+        return Err(Error::Usage(format!("there is no policy {id:?}; {help}")));
+    };
+    to_stdout(|out| stagegate_report::explain(meta, out))?;
+    Ok(0)
+}

@@ -1,0 +1,42 @@
+//! The `stagegate` command.
+//!
+//! Wiring only: arguments to engine, layout and renderer, and what they give to `report`.
+
+mod args;
+mod commands;
+mod engine;
+mod error;
+mod output;
+mod progress;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+/// Parsing a large repository is mostly allocation; see BENCHMARKS.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // clap prints usage errors to standard error and exits with 2, and help with 0.
+    let matches = args::command().get_matches();
+    let args = match args::Args::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match commands::run(args, &matches) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // A reader that has seen enough, such as `head`, is no error of ours.
+            if error.is_broken_pipe() {
+                return ExitCode::SUCCESS;
+            }
+            output::complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}

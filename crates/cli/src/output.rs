@@ -1,0 +1,115 @@
+//! Where output goes and how it looks.
+
+#![expect(clippy::print_stderr, reason = "the one place that speaks to standard error")]
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use stagegate_core::Location;
+use stagegate_lint::Report;
+use stagegate_manifest::Source;
+use stagegate_render::Tree;
+use stagegate_report::{Format, Snippet, Style, diagnostic};
+
+use crate::args::{Color, ReportFormat};
+use crate::error::Error;
+
+/// How many lines around a place are shown.
+const CONTEXT: u32 = 1;
+
+/// Writes a report in every format that was asked for.
+pub(crate) fn write_reports(
+    report: &Report,
+    tree: &Tree,
+    outputs: &[(ReportFormat, Option<std::path::PathBuf>)],
+    strict: bool,
+    color: Color,
+) -> Result<(), Error> {
+    let snippets = |location: &Location| snippet(&*tree.source(&location.path)?, location);
+    for (format, path) in outputs {
+        let format = match format {
+            ReportFormat::Text => Format::Text,
+            ReportFormat::Json => Format::Json,
+        };
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => path.is_none() && color_on_terminal(),
+        };
+        let style = Style { color, strict, snippets: &snippets };
+        match path {
+            None => to_stdout(|out| stagegate_report::write(report, format, &style, out))?,
+            Some(path) => to_file(path, |out| stagegate_report::write(report, format, &style, out))?,
+        }
+    }
+    if !report.errors.is_empty() {
+        let count = report.errors.len();
+        let what = if count == 1 { "1 source" } else { &format!("{count} sources") };
+        eprintln!("error: {what} could not be judged, so the result is incomplete");
+        let text_on_stdout = outputs.iter().any(|(f, p)| *f == ReportFormat::Text && p.is_none());
+        if !text_on_stdout {
+            for error in &report.errors {
+                eprintln!("  {}:{}:{}: {}", error.path, error.line, error.column, error.message);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn color_on_terminal() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Writes to standard output, buffered.
+pub(crate) fn to_stdout(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn to_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let attempt = || {
+        let mut out = BufWriter::new(File::create(path)?);
+        write(&mut out)?;
+        out.flush()
+    };
+    attempt().map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+/// The lines around a place.
+fn snippet(source: &Source, location: &Location) -> Option<Snippet> {
+    let first_line = location.line.saturating_sub(CONTEXT).max(1);
+    let last_line = location.line + CONTEXT;
+    let start = source.line_start(first_line);
+    let end = source.line_start(last_line + 1);
+    let text = source.text.get(start..end)?.trim_end_matches(['\n', '\r']);
+    // A line of a megabyte shows nothing to anybody.
+    if text.len() > 4096 || location.line > source.line_count() {
+        return None;
+    }
+    Some(Snippet { first_line, text: text.to_owned() })
+}
+
+/// Says on standard error what kept a command from doing its job.
+pub(crate) fn complain(error: &Error) {
+    let Error::Config { errors, sources } = error else {
+        eprintln!("error: {error}");
+        return;
+    };
+    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    for error in errors {
+        let location = sources.locate(error.mark);
+        let lines =
+            |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
+        let style = Style { color, strict: false, snippets: &lines };
+        let help = error.help.as_deref();
+        eprintln!("{}\n", diagnostic("config", &error.message, help, location.as_ref(), &style));
+    }
+}

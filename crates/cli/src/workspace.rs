@@ -1,0 +1,119 @@
+//! PATH, its configuration and its layout.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stagegate_config::{Config, FILE_NAME};
+use stagegate_core::StageName;
+use stagegate_lint::{Progress, Repository};
+use stagegate_manifest::decode;
+use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Renderer, Tree};
+use stagegate_repo::{Layout, LayoutError};
+
+use crate::args::Source;
+use crate::error::Error;
+
+/// What a command works on.
+pub(crate) struct Workspace {
+    pub(crate) tree: Tree,
+    pub(crate) config: Config,
+    only_file: Option<String>,
+    stream: Option<Vec<u8>>,
+}
+
+impl Workspace {
+    /// Resolves PATH and reads the configuration.
+    pub(crate) fn open(source: &Source) -> Result<Workspace, Error> {
+        if let Some(jobs) = source.jobs {
+            // Fails only if the pool is there already, which the first call cannot find.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global();
+        }
+        let read_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Read { path, source }
+        };
+        let mut stream = None;
+        let (root, only_file) = if source.path == Path::new("-") {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map_err(read_error(Path::new("-")))?;
+            stream = Some(bytes);
+            (PathBuf::from("."), None)
+        } else {
+            let metadata = source.path.metadata().map_err(read_error(&source.path))?;
+            if metadata.is_dir() { (source.path.clone(), None) } else { file_in_folder(&source.path) }
+        };
+        let tree = Tree::new(&root).map_err(read_error(&root))?;
+        let config = match &source.config {
+            Some(path) => read_config(&tree, path)?,
+            None if stream.is_none() && tree.absolute(FILE_NAME).is_file() => {
+                read_config(&tree, &root.join(FILE_NAME))?
+            }
+            None => Config::default(),
+        };
+        Ok(Workspace { tree, config, only_file, stream })
+    }
+
+    /// Finds the stages and renders them.
+    pub(crate) fn render(
+        &mut self,
+        source: &Source,
+        progress: Progress<'_>,
+    ) -> Result<Repository, Error> {
+        let layout = match self.stream.take() {
+            Some(bytes) => stagegate_repo::read_stream(&self.tree, "-", bytes),
+            None => self.discover()?,
+        };
+        let mut only = Vec::new();
+        for name in &source.stages {
+            only.push(chosen(&layout, name)?);
+        }
+        let renderer: Box<dyn Renderer> = Box::new(if source.no_external {
+            ExternalKustomize::forbidden()
+        } else {
+            ExternalKustomize::new(Program::find(std::env::var_os("PATH").as_deref()))
+        });
+        Ok(stagegate_lint::render(layout, &self.tree, &*renderer, &only, progress))
+    }
+
+    fn discover(&self) -> Result<Layout, Error> {
+        stagegate_repo::discover(&self.tree, self.only_file.as_deref(), &self.config).map_err(
+            |error| match error {
+                LayoutError::Config(errors) => {
+                    Error::Config { errors, sources: Arc::clone(self.tree.sources()) }
+                }
+                other => Error::Layout(other),
+            },
+        )
+    }
+}
+
+/// A file is linted in its folder; a kustomization file means its folder.
+fn file_in_folder(path: &Path) -> (PathBuf, Option<String>) {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let only = (!KUSTOMIZATION_FILE_NAMES.contains(&name.as_str())).then_some(name);
+    (folder.to_owned(), only)
+}
+
+/// The configuration's path is shown as it was typed.
+fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let sources = tree.sources();
+    let file = sources.add(path.to_string_lossy().into_owned(), decode(bytes));
+    let Some(source) = sources.get(file) else { return Ok(Config::default()) };
+    Config::read(file, &source)
+        .map_err(|errors| Error::Config { errors, sources: Arc::clone(sources) })
+}
+
+/// The stage that `--stage` means: its name, or an alias of it.
+fn chosen(layout: &Layout, name: &str) -> Result<String, Error> {
+    let names = || layout.stages.iter().map(|s| s.stage.name.as_str());
+    let folded = StageName::any(name).name;
+    if let Some(found) = names().find(|n| *n == name || *n == folded) {
+        return Ok(found.to_owned());
+    }
+    let help = stagegate_config::suggest(name, names());
+    Err(Error::Usage(format!("there is no stage {name:?} here; {help}")))
+}

@@ -1,0 +1,134 @@
+//! From a pointer in an object to the line that a person would edit.
+
+use stagegate_core::{
+    Enforcement, FileId, Finding, Location, Mark, Object, Pointer, Severity, Stage, Status,
+};
+use stagegate_render::Tree;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::report::{FindingReport, ObjectReport, OriginReport, RelatedReport};
+
+/// A finding in one stage, with what tells it from others.
+pub(crate) struct Located {
+    pub(crate) identity: Identity,
+    pub(crate) report: FindingReport,
+}
+
+/// Findings that are equal in all of this are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    policy: String,
+    /// The source field, and which of the things that can be wrong with it.
+    mark: Mark,
+    pub(crate) key: String,
+    enforcement: Enforcement,
+    severity: Severity,
+    status: Status,
+}
+
+pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Finding) -> Located {
+    let violation = finding.violation;
+    let mark = object.node.nearest(&violation.pointer).mark;
+    let location = place(tree, object, mark);
+    let source = object.source();
+    let fingerprint = fingerprint(&[
+        &finding.meta.id,
+        &violation.key,
+        &location.path,
+        &source.api_version,
+        &source.kind,
+        source.namespace.as_deref().unwrap_or_default(),
+        &source.name,
+    ]);
+    let mut related: Vec<RelatedReport> = violation
+        .related
+        .into_iter()
+        .filter_map(|r| {
+            let mark = object.node.nearest(&r.pointer).mark;
+            relate(tree, mark, r.message)
+        })
+        .collect();
+    for (pointer, mark) in &object.removed {
+        if explains(pointer, &violation.pointer, &violation.key) {
+            related.extend(relate(tree, *mark, "removed here".to_owned()));
+        }
+    }
+    let help = violation.help.unwrap_or_else(|| finding.meta.help.to_string());
+    Located {
+        identity: Identity {
+            policy: finding.meta.id.to_string(),
+            mark,
+            key: violation.key,
+            enforcement: finding.enforcement,
+            severity: finding.severity,
+            status: finding.status,
+        },
+        report: FindingReport {
+            policy: finding.meta.id.to_string(),
+            category: finding.meta.category.to_string(),
+            severity: finding.severity,
+            enforcement: finding.enforcement,
+            status: finding.status,
+            stage: stage.name.clone(),
+            stages: vec![stage.name.clone()],
+            object: finding.object.as_ref().map(ObjectReport::of),
+            pointer: violation.pointer.to_string(),
+            message: violation.message,
+            help,
+            location,
+            origin: OriginReport {
+                renderer: object.origin.renderer,
+                chain: object.origin.chain.iter().filter_map(|f| path(tree, *f)).collect(),
+            },
+            related,
+            fingerprint,
+        },
+    }
+}
+
+/// Whether taking `removed` out can be why there is a violation at `pointer`: it is that place,
+/// holds it, or is the absent thing below it that the violation's key names.
+fn explains(removed: &Pointer, pointer: &Pointer, key: &str) -> bool {
+    let (removed_text, pointer_text) = (removed.as_str(), pointer.as_str());
+    let holds = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let last = removed.segments().last();
+    holds(removed_text, pointer_text)
+        || (holds(pointer_text, removed_text)
+            && last.is_some_and(|last| key.rsplit('/').next() == Some(&*last)))
+}
+
+fn place(tree: &Tree, object: &Object, mark: Mark) -> Location {
+    tree.sources().locate(mark).unwrap_or_else(|| Location {
+        path: object.origin.chain.last().and_then(|f| path(tree, *f)).unwrap_or_default(),
+        line: 1,
+        column: 1,
+        end_line: 1,
+        end_column: 1,
+    })
+}
+
+fn relate(tree: &Tree, mark: Mark, message: String) -> Option<RelatedReport> {
+    let location = tree.sources().locate(mark)?;
+    Some(RelatedReport {
+        path: location.path,
+        line: location.line,
+        column: location.column,
+        message,
+    })
+}
+
+fn path(tree: &Tree, file: FileId) -> Option<String> {
+    tree.sources().path(file)
+}
+
+/// A hash of texts, none of which runs into the next.
+fn fingerprint(parts: &[&str]) -> String {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(part.as_bytes());
+        bytes.push(0);
+    }
+    format!("{:032x}", xxh3_128(&bytes))
+}

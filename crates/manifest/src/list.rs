@@ -1,0 +1,48 @@
+//! `kind: List`: many objects in one.
+
+use stagegate_core::{Entry, Mark, Node, Str, Value};
+
+/// Takes the objects out of a `List` (also a typed one such as `ConfigMapList`, whose items take
+/// their kind from it), recursively, as `kubectl apply` does. Anything else comes back as it is.
+pub fn expand_list(node: Node) -> Vec<Node> {
+    let Some(item_kind) = node.get("kind").and_then(Node::as_str).and_then(|k| k.strip_suffix("List"))
+    else {
+        return vec![node];
+    };
+    if !matches!(node.get("items").map(|n| &n.value), Some(Value::Array(_))) {
+        return vec![node];
+    }
+    let inherited: Vec<(&str, Str)> = match node.get("apiVersion").and_then(Node::as_str) {
+        Some(version) if !item_kind.is_empty() => {
+            vec![("apiVersion", Str::new(version)), ("kind", Str::new(item_kind))]
+        }
+        _ => Vec::new(),
+    };
+    let items = match node.value {
+        Value::Object(mut map) => map.remove("items").map(|entry| entry.node.value),
+        _ => None,
+    };
+    let Some(Value::Array(items)) = items else { return Vec::new() };
+    items
+        .into_iter()
+        .filter(|item| !matches!(item.value, Value::Null))
+        .flat_map(|mut item| {
+            let mark = item.mark;
+            if let Value::Object(map) = &mut item.value {
+                for (key, value) in &inherited {
+                    if map.get(key).is_none() {
+                        map.insert(Entry {
+                            key: Str::new(key),
+                            key_mark: Mark { end: mark.start, ..mark },
+                            node: Node {
+                                mark: Mark { end: mark.start, ..mark },
+                                value: Value::String(value.clone()),
+                            },
+                        });
+                    }
+                }
+            }
+            expand_list(item)
+        })
+        .collect()
+}

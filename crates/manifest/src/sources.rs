@@ -1,0 +1,125 @@
+//! The texts that marks point into.
+
+use std::sync::{Arc, OnceLock, RwLock};
+
+use stagegate_core::{FileId, Location, Mark};
+
+use crate::Decoded;
+
+/// The texts of a run. Shared between threads; files are added and never taken out.
+#[derive(Default)]
+pub struct Sources {
+    files: RwLock<Vec<Arc<Source>>>,
+}
+
+/// A file's path and text.
+pub struct Source {
+    /// Path relative to the linted folder, with `/`.
+    pub path: String,
+    /// The decoded text.
+    pub text: String,
+    /// Offsets in the text of bytes that were no character.
+    pub(crate) invalid: Vec<usize>,
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl std::fmt::Debug for Sources {
+    /// Without the texts: they may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources")
+    }
+}
+
+impl Sources {
+    /// A table without files.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file and names it.
+    pub fn add(&self, path: String, decoded: Decoded) -> FileId {
+        let Decoded { text, invalid } = decoded;
+        let source = Arc::new(Source { path, text, invalid, lines: OnceLock::new() });
+        let mut files = self.files.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        files.push(source);
+        FileId(u32::try_from(files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// A file, unless the id came from another table.
+    pub fn get(&self, file: FileId) -> Option<Arc<Source>> {
+        let files = self.files.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        files.get(file.0 as usize).cloned()
+    }
+
+    /// The path of a file.
+    pub fn path(&self, file: FileId) -> Option<String> {
+        self.get(file).map(|source| source.path.clone())
+    }
+
+    /// Lines and columns of a mark.
+    pub fn locate(&self, mark: Mark) -> Option<Location> {
+        self.get(mark.file).map(|source| source.locate(mark))
+    }
+}
+
+impl Source {
+    /// Lines and columns of a mark of this file.
+    pub fn locate(&self, mark: Mark) -> Location {
+        let (line, column) = self.line_column(mark.start as usize);
+        let (end_line, end_column) = self.line_column(mark.end.max(mark.start) as usize);
+        Location { path: self.path.clone(), line, column, end_line, end_column }
+    }
+
+    /// Line and column of an offset, both from 1, columns in characters.
+    pub fn line_column(&self, offset: usize) -> (u32, u32) {
+        let lines = self.lines();
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = lines.partition_point(|start| *start as usize <= offset);
+        let start = lines[line - 1] as usize;
+        let column = self.text[start..offset].chars().count() + 1;
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    /// The offset at which a line begins, from 1; the end of the text for a line behind it.
+    pub fn line_start(&self, line: u32) -> usize {
+        let lines = self.lines();
+        lines.get((line as usize).saturating_sub(1)).map_or(self.text.len(), |start| *start as usize)
+    }
+
+    /// How many lines there are.
+    pub fn line_count(&self) -> u32 {
+        u32::try_from(self.lines().len()).unwrap_or(u32::MAX)
+    }
+
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            std::iter::once(0)
+                .chain(
+                    memchr::memchr_iter(b'\n', self.text.as_bytes())
+                        .map(|i| u32::try_from(i + 1).unwrap_or(u32::MAX)),
+                )
+                .collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    #[test]
+    fn columns_count_characters_and_the_end_is_exclusive() {
+        let sources = Sources::new();
+        let file = sources.add("a.yaml".to_owned(), decode("a: 1\nö: \"é\"\n".into()));
+        let location = sources.locate(Mark::new(file, 9, 13)).unwrap();
+        assert_eq!((location.line, location.column), (2, 4));
+        assert_eq!((location.end_line, location.end_column), (2, 7));
+        let end = sources.locate(Mark::new(file, 999, 999)).unwrap();
+        assert_eq!((end.line, end.column), (3, 1));
+        assert_eq!(sources.locate(Mark::NONE), None);
+    }
+}

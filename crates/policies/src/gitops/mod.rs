@@ -1,0 +1,3 @@
+//! Policies about the repository itself.
+
+pub(crate) mod unrendered;

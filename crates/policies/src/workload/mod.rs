@@ -1,0 +1,4 @@
+//! Policies about workloads.
+
+pub(crate) mod resource_limits;
+pub(crate) mod resource_requests;

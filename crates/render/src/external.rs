@@ -1,0 +1,213 @@
+//! kustomize as a program: `kustomize build` or `kubectl kustomize`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use process_control::{ChildExt, Control, Output};
+use stagegate_core::{Mark, Object};
+use stagegate_manifest::{Format, Profile, Sources, decode, expand_list, load};
+
+use crate::closure::Closure;
+use crate::provenance::Provenance;
+use crate::tree::relative_path;
+use crate::{Failure, Renderer, Tree};
+
+/// Renders by starting a program for each root.
+pub struct ExternalKustomize {
+    program: Option<Program>,
+    /// Why there is no program.
+    absent: &'static str,
+    /// How long one root may take.
+    pub time_limit: Duration,
+    /// How many bytes of memory one root may take. A real overlay was seen to take 11 GB.
+    pub memory_limit: usize,
+}
+
+/// A program that renders kustomizations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What comes before the folder.
+    pub arguments: &'static [&'static str],
+}
+
+impl Program {
+    /// The first of `kustomize` and `kubectl` in the folders of a search path.
+    pub fn find(search_path: Option<&OsStr>) -> Option<Program> {
+        let folders: Vec<PathBuf> =
+            search_path.map(|p| std::env::split_paths(p).collect()).unwrap_or_default();
+        [("kustomize", &["build"][..]), ("kubectl", &["kustomize"][..])].into_iter().find_map(
+            |(name, arguments)| {
+                let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+                let path = folders.iter().map(|f| f.join(&name)).find(|p| is_executable(p))?;
+                Some(Program { path, arguments })
+            },
+        )
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
+impl ExternalKustomize {
+    /// A renderer by this program, or one that says that there is none.
+    pub fn new(program: Option<Program>) -> Self {
+        ExternalKustomize {
+            program,
+            absent: "needs kustomize or kubectl, and neither is in PATH",
+            time_limit: Duration::from_secs(60),
+            memory_limit: 4 << 30,
+        }
+    }
+
+    /// A renderer that starts no program (`--no-external`).
+    pub fn forbidden() -> Self {
+        ExternalKustomize { absent: "needs kustomize or kubectl, and --no-external forbids them", ..Self::new(None) }
+    }
+
+    fn run(&self, program: &Program, folder: &Path) -> io::Result<Output> {
+        let child = Command::new(&program.path)
+            .args(program.arguments)
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let control = child.controlled_with_output().time_limit(self.time_limit);
+        #[cfg(any(target_os = "linux", windows))]
+        let control = control.memory_limit(self.memory_limit);
+        let output = control.terminate_for_timeout().wait()?;
+        output.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Renderer for ExternalKustomize {
+    fn render(&self, directory: &str, tree: &Tree) -> Result<Vec<Object>, Vec<Failure>> {
+        let closure = Closure::load(tree, directory)?;
+        let root = closure.by_folder.get(directory);
+        let path = root.map_or_else(|| directory.to_owned(), |k| k.path.clone());
+        let mark = root.map_or(Mark::NONE, |k| Mark { end: k.mark.start, ..k.mark });
+        let failure = |message: String, help: Option<String>| {
+            vec![Failure { path: path.clone(), mark, message, help }]
+        };
+        let Some(program) = &self.program else {
+            return Err(failure(
+                format!("rendering this kustomization {}", self.absent),
+                Some(
+                    "install kustomize (https://kubectl.docs.kubernetes.io/installation/kustomize/) \
+                     or kubectl"
+                        .to_owned(),
+                ),
+            ));
+        };
+        let wrapper = Wrapper::around(&tree.absolute(directory))
+            .map_err(|e| failure(format!("no temporary folder for rendering: {e}"), None))?;
+        tracing::debug!(directory, program = %program.path.display(), "rendering");
+        let output = self.run(program, &wrapper.folder).map_err(|error| {
+            let message = match error.kind() {
+                io::ErrorKind::TimedOut => {
+                    format!("took longer than {} s to render", self.time_limit.as_secs())
+                }
+                _ => format!("cannot start {}: {error}", program.path.display()),
+            };
+            failure(message, None)
+        })?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            let message = if errors.contains("out of memory") || errors.contains("cannot allocate") {
+                format!("took more than {} GiB of memory to render", self.memory_limit >> 30)
+            } else {
+                explain(&errors, &wrapper, tree, directory)
+            };
+            return Err(failure(message, None));
+        }
+
+        let rendered = Sources::new();
+        let file = rendered.add(String::new(), decode(output.stdout));
+        let Some(source) = rendered.get(file) else { return Ok(Vec::new()) };
+        let loaded = load(file, &source, Format::Yaml, Profile::Apply);
+        if let Some(problem) = loaded.problems.first() {
+            let (line, column) = source.line_column(problem.mark.start as usize);
+            return Err(failure(
+                format!("line {line}, column {column} of its rendering: {}", problem.message),
+                None,
+            ));
+        }
+        let built_in = wrapper.folder.to_string_lossy();
+        let mut provenance = Provenance::new(tree, &closure);
+        Ok(loaded
+            .documents
+            .into_iter()
+            .flat_map(expand_list)
+            .filter_map(|node| provenance.attribute(node, &built_in))
+            .collect())
+    }
+}
+
+/// A kustomization outside of the user's tree whose only resource is the root to render: it asks
+/// for the origin of every object without touching a file of the user.
+struct Wrapper {
+    folder: PathBuf,
+    /// Removes the folder in the end.
+    _guard: tempfile::TempDir,
+}
+
+impl Wrapper {
+    fn around(root: &Path) -> io::Result<Wrapper> {
+        let guard = tempfile::Builder::new().prefix("stagegate-").tempdir()?;
+        // kustomize compares real paths, and a temporary folder is often behind a link.
+        let folder = guard.path().canonicalize()?;
+        let resource = relative_path(&folder, &root.canonicalize()?);
+        let text = format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\n\
+             kind: Kustomization\n\
+             buildMetadata: [originAnnotations, transformerAnnotations]\n\
+             resources: ['{}']\n",
+            resource.replace('\'', "''")
+        );
+        std::fs::write(folder.join("kustomization.yaml"), text)?;
+        Ok(Wrapper { folder, _guard: guard })
+    }
+}
+
+/// kustomize's message in terms of the tree: the innermost cause, without temporary paths.
+fn explain(errors: &str, wrapper: &Wrapper, tree: &Tree, directory: &str) -> String {
+    let text = errors
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let root = tree.root().to_string_lossy();
+    let text = text
+        .replace(&format!("{}/", wrapper.folder.to_string_lossy()), "")
+        .replace(&*wrapper.folder.to_string_lossy(), directory)
+        .replace(&format!("{root}/"), "")
+        .replace(&*root, ".");
+    // Every level repeats the way to it: `accumulating resources: … : the cause`.
+    let cause = text
+        .rsplit("accumulating resources: ")
+        .next()
+        .and_then(|rest| rest.split(": must build at directory").next())
+        .unwrap_or(&text)
+        .trim_start_matches("Error: ")
+        .trim_start_matches("error: ")
+        .trim();
+    let cause: String = cause.chars().take(600).collect();
+    if cause.is_empty() {
+        "kustomize failed without a message".to_owned()
+    } else {
+        format!("kustomize refuses it: {cause}")
+    }
+}

@@ -1,0 +1,227 @@
+//! The report for people: by file, each place once, with its line, the fix and the stages.
+
+use std::io;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer};
+use stagegate_core::{Enforcement, Location, Status};
+use stagegate_lint::{ErrorReport, FindingReport, Report};
+
+use crate::{Snippet, Style};
+
+pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let renderer = renderer(style.color);
+    let active: Vec<&FindingReport> =
+        report.findings.iter().filter(|f| f.status == Status::Active).collect();
+    for place in active.chunk_by(|a, b| same_place(a, b)) {
+        for line in place_lines(&renderer, place, style) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
+    for error in &report.errors {
+        writeln!(out, "{}\n", unjudged(error, style))?;
+    }
+    summary(report, style, out)
+}
+
+fn renderer(color: bool) -> Renderer {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii)
+}
+
+/// Findings that stand in one place of one object are shown with one snippet.
+fn same_place(a: &FindingReport, b: &FindingReport) -> bool {
+    a.location == b.location && a.stages == b.stages && a.object == b.object
+}
+
+fn level(enforcement: Enforcement) -> Level<'static> {
+    match enforcement {
+        Enforcement::Deny => Level::ERROR.with_name("deny"),
+        Enforcement::Warn => Level::WARNING.with_name("warn"),
+        _ => Level::INFO.with_name("audit"),
+    }
+}
+
+/// The titles of all findings of a place, then its snippet, then what to do.
+fn place_lines(renderer: &Renderer, place: &[FindingReportRef<'_>], style: &Style<'_>) -> Vec<String> {
+    let Some((last, others)) = place.split_last() else { return Vec::new() };
+    let mut lines: Vec<String> = others
+        .iter()
+        .map(|f| {
+            let title = level(f.enforcement).primary_title(f.message.as_str());
+            renderer.render(&[Group::with_title(title.id(f.policy.as_str()))])
+        })
+        .collect();
+    let title = level(last.enforcement).primary_title(last.message.as_str());
+    let mut group = Group::with_title(title.id(last.policy.as_str()));
+    let snippet = (style.snippets)(&last.location);
+    group = match &snippet {
+        Some(snippet) => group.element(marked(&last.location, snippet)),
+        None => group.element(origin(&last.location)),
+    };
+    group = group.element(Level::NOTE.with_name("in").message(whose(last)));
+    let mut related: Vec<String> = Vec::new();
+    let mut helps: Vec<&str> = Vec::new();
+    for finding in place {
+        for other in &finding.related {
+            let text = format!("{}: {}:{}:{}", other.message, other.path, other.line, other.column);
+            if !related.contains(&text) {
+                related.push(text);
+            }
+        }
+        if !helps.contains(&finding.help.as_str()) {
+            helps.push(&finding.help);
+        }
+    }
+    for text in related {
+        group = group.element(Level::NOTE.message(text));
+    }
+    for help in helps {
+        group = group.element(Level::HELP.with_name("fix").message(help));
+    }
+    lines.push(renderer.render(&[group]));
+    lines
+}
+
+type FindingReportRef<'a> = &'a FindingReport;
+
+/// `dev, staging, prod: Deployment shop/api`
+fn whose(finding: &FindingReport) -> String {
+    let stages = finding.stages.join(", ");
+    match &finding.object {
+        None => stages,
+        Some(object) => {
+            let namespace = object.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
+            format!("{stages}: {} {namespace}{}", object.kind, object.name)
+        }
+    }
+}
+
+/// A snippet with carets under the first line of what is meant: the rest of a long container says
+/// nothing.
+fn marked<'s>(
+    location: &Location,
+    snippet: &'s Snippet,
+) -> annotate_snippets::Snippet<'s, annotate_snippets::Annotation<'s>> {
+    let mut line_start = 0;
+    for _ in snippet.first_line..location.line {
+        line_start = snippet.text[line_start..]
+            .find('\n')
+            .map_or(snippet.text.len(), |i| line_start + i + 1);
+    }
+    let line = snippet.text[line_start..].lines().next().unwrap_or_default();
+    let offset = |column: u32| {
+        line.char_indices().nth(column as usize - 1).map_or(line.len(), |(i, _)| i)
+    };
+    let start = offset(location.column);
+    let end = if location.end_line > location.line { line.len() } else { offset(location.end_column) };
+    let end = end.max((start + 1).min(line.len())).max(start);
+    annotate_snippets::Snippet::source(snippet.text.as_str())
+        .line_start(snippet.first_line as usize)
+        .path(location.path.clone())
+        .fold(false)
+        .annotation(AnnotationKind::Primary.span(line_start + start..line_start + end))
+}
+
+fn origin(location: &Location) -> annotate_snippets::Origin<'static> {
+    annotate_snippets::Origin::path(location.path.clone())
+        .line(location.line as usize)
+        .char_column(location.column as usize)
+}
+
+fn unjudged(error: &ErrorReport, style: &Style<'_>) -> String {
+    let location = Location {
+        path: error.path.clone(),
+        line: error.line,
+        column: error.column,
+        end_line: error.line,
+        end_column: error.column + 1,
+    };
+    diagnostic(error.code, &error.message, error.help.as_deref(), Some(&location), style)
+}
+
+/// An error that is no finding, with its place.
+fn diagnostic_group<'a>(
+    code: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
+    place: Option<(&Location, Option<&'a Snippet>)>,
+) -> Group<'a> {
+    let mut group = Group::with_title(Level::ERROR.primary_title(message).id(code));
+    group = match place {
+        Some((location, Some(snippet))) => group.element(marked(location, snippet)),
+        Some((location, None)) => group.element(origin(location)),
+        None => group,
+    };
+    match help {
+        Some(help) => group.element(Level::HELP.with_name("fix").message(help)),
+        None => group,
+    }
+}
+
+/// Shows an error with its line and caret, as findings are shown.
+pub fn diagnostic(
+    code: &str,
+    message: &str,
+    help: Option<&str>,
+    location: Option<&Location>,
+    style: &Style<'_>,
+) -> String {
+    let renderer = renderer(style.color);
+    let snippet = location.and_then(|l| (style.snippets)(l));
+    let place = location.map(|l| (l, snippet.as_ref()));
+    renderer.render(&[diagnostic_group(code, message, help, place)])
+}
+
+fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let widest = report.stages.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+    let digits = report.stages.iter().map(|s| s.objects.to_string().len()).max().unwrap_or(0);
+    for stage in &report.stages {
+        let noun = plural(stage.objects, "object ", "objects");
+        let paths = match stage.paths.as_slice() {
+            [first, second, third, rest @ ..] if !rest.is_empty() => {
+                format!("{first}, {second}, {third} and {} more", rest.len())
+            }
+            paths => paths.join(", "),
+        };
+        writeln!(out, "{:widest$}  {:>digits$} {noun}  {paths}", stage.name, stage.objects)?;
+    }
+    if !report.stages.is_empty() {
+        writeln!(out)?;
+    }
+    if !report.notable.is_empty() {
+        writeln!(out, "{} (see `stagegate coverage`)", report.notable.join(", "))?;
+    }
+    let counts = &report.summary;
+    let mut parts = Vec::new();
+    let mut part = |count: usize, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    part(counts.deny, "deny");
+    part(counts.warn, "warn");
+    part(counts.audit, "audit");
+    part(counts.waived, "waived");
+    part(counts.baseline, "in the baseline");
+    part(report.errors.len(), "could not be judged");
+    let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
+    let verdict = match report.exit_code(style.strict) {
+        0 => "passed",
+        1 => "failed",
+        _ => "incomplete",
+    };
+    let objects = report.objects();
+    writeln!(
+        out,
+        "{verdict}: {found} ({objects} {} in {} {})",
+        plural(objects, "object", "objects"),
+        report.stages.len(),
+        plural(report.stages.len(), "stage", "stages"),
+    )
+}
+
+fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
