@@ -1,5 +1,6 @@
 //! Parser events to a tree, with go-yaml's meaning of scalars, keys, aliases and merges.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{ScalarStyle, Tag};
@@ -89,6 +90,17 @@ impl<'a> Builder<'a> {
         self.root.take()
     }
 
+    /// Notes a second document that kubectl would not find.
+    pub(crate) fn ignored(&mut self, mark: Mark) {
+        self.problems.push(Problem {
+            mark,
+            message: "kubectl ignores this document: begin it with `---` on a line of its own, \
+                      ended by a line feed"
+                .to_owned(),
+            kind: ProblemKind::Ignored,
+        });
+    }
+
     pub(crate) fn scalar(
         &mut self,
         text: &str,
@@ -101,7 +113,7 @@ impl<'a> Builder<'a> {
         let is_merge = text == "<<"
             && is_key
             && match tag {
-                Some(tag) => tag.core_suffix() == Some("merge"),
+                Some(tag) => standard(tag).as_deref() == Some("merge"),
                 None => style == ScalarStyle::Plain,
             };
         let start = match style {
@@ -109,7 +121,7 @@ impl<'a> Builder<'a> {
             _ => start,
         };
         let mark = self.mark(start, end);
-        self.check_scalar(text, style, start, end)?;
+        self.check_scalar(style, start, end)?;
         self.behind = end;
         self.nodes += 1;
         if is_merge {
@@ -119,8 +131,8 @@ impl<'a> Builder<'a> {
         let value = match tag {
             None if style == ScalarStyle::Plain => scalar::plain(text, self.profile),
             None => Ok(Value::String(Str::new(text))),
-            Some(tag) => match tag.core_suffix() {
-                Some(suffix) => scalar::tagged(suffix, text, self.profile),
+            Some(tag) => match standard(tag) {
+                Some(suffix) => scalar::tagged(&suffix, text, self.profile),
                 None => Ok(Value::String(Str::new(text))),
             },
         };
@@ -138,25 +150,42 @@ impl<'a> Builder<'a> {
         let Some(node) = &anchor.node else {
             return Err(self.problem(mark, "the anchor's value contains itself".to_owned()));
         };
-        let size = anchor.size;
-        self.nodes += size;
-        self.aliased += size;
-        if self.excessive() {
-            return Err(self.problem(mark, "document contains excessive aliasing".to_owned()));
+        if matches!(node.value, Value::Array(_)) && self.expects_merged() {
+            return Err(self.problem(mark, "`<<` takes no alias of a list; list the aliases".to_owned()));
         }
-        let node = node.clone();
+        let size = anchor.size;
+        let copy = if self.would_be_excessive(size) { None } else { Some(node.clone()) };
+        let Some(node) = copy else {
+            let message = "aliases make too much of this document: kubectl refuses it as excessive";
+            return Err(self.problem(mark, message.to_owned()));
+        };
+        self.nodes += 1 + size;
+        self.aliased += size;
         self.behind = end;
         self.add(node)
     }
 
-    /// go-yaml's bound: the larger the document, the smaller the share that aliases may have.
-    fn excessive(&self) -> bool {
+    /// go-yaml's bound, asked before anything is copied: the larger the document, the smaller the
+    /// share that aliases may have.
+    fn would_be_excessive(&self, size: Work) -> bool {
         const LOW: f64 = 400_000.0;
         const HIGH: f64 = 4_000_000.0;
+        // The document itself and the alias count too.
+        let (nodes, aliased) = (self.nodes + size + 2, self.aliased + size);
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        let (nodes, aliased) = (self.nodes as f64, self.aliased as f64);
-        let allowed = 0.99 - 0.89 * ((nodes - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
-        self.aliased > 100 && self.nodes > 1000 && aliased / nodes > allowed
+        let (all, copied) = (nodes as f64, aliased as f64);
+        let allowed = 0.99 - 0.89 * ((all - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
+        aliased > 100 && nodes > 1000 && copied / all > allowed
+    }
+
+    fn expects_merged(&self) -> bool {
+        matches!(
+            self.stack.last(),
+            Some(Frame {
+                collection: Collection::Mapping { key: Some(Key::Merge(_)), .. },
+                ..
+            })
+        )
     }
 
     pub(crate) fn start_sequence(&mut self, anchor: usize, range: (usize, usize)) -> Result<()> {
@@ -197,8 +226,7 @@ impl<'a> Builder<'a> {
         let Some(frame) = self.stack.pop() else { return Ok(()) };
         // Flow collections end with a bracket; block collections with their last child, while the
         // parser reports the token behind them.
-        let closes = matches!(self.text.as_bytes().get(frame.start), Some(b'[' | b'{'));
-        if closes {
+        if self.is_flow(frame.start) {
             self.behind = end;
         }
         let mark = self.mark(frame.start, self.behind);
@@ -253,7 +281,7 @@ impl<'a> Builder<'a> {
         match key.take() {
             None => {
                 let mark = node.mark;
-                let name = key_text(node).map_err(|why| self.problem(mark, why.to_owned()))?;
+                let name = key_text(node, self.profile).map_err(|why| self.problem(mark, why.to_owned()))?;
                 self.set_key(Key::Name(name, mark));
                 Ok(())
             }
@@ -347,7 +375,7 @@ impl<'a> Builder<'a> {
     }
 
     /// What granit-parser accepts in a scalar and kubectl does not.
-    fn check_scalar(&self, text: &str, style: ScalarStyle, start: usize, end: usize) -> Result<()> {
+    fn check_scalar(&self, style: ScalarStyle, start: usize, end: usize) -> Result<()> {
         let raw = self.text.get(start..end).unwrap_or_default();
         if style == ScalarStyle::DoubleQuoted
             && let Some(at) = bad_escape(raw)
@@ -359,17 +387,29 @@ impl<'a> Builder<'a> {
                     .to_owned(),
             ));
         }
-        // YAML 1.1 ends a line at these; YAML 1.2 does not.
-        if !text.is_ascii() && let Some(at) = raw.find(['\u{85}', '\u{2028}', '\u{2029}']) {
-            let mark = self.mark(start + at, start + at + 2);
+        // YAML 1.1 ends a plain scalar at a question mark in a flow collection.
+        if style == ScalarStyle::Plain
+            && raw.get(1..).is_some_and(|rest| rest.contains('?'))
+            && self.stack.last().is_some_and(|f| self.is_flow(f.start))
+        {
             return Err(self.problem(
-                mark,
-                "a Unicode line separator: kubectl ends the line here; write it as an escape in \
-                 double quotes"
+                self.mark(start, end),
+                "a question mark in an unquoted text between brackets: kubectl refuses it; quote \
+                 the text"
                     .to_owned(),
             ));
         }
         Ok(())
+    }
+
+    /// Where the innermost open collection begins, if it is written in brackets.
+    pub(crate) fn flow_start(&self) -> Option<usize> {
+        self.stack.last().map(|f| f.start).filter(|start| self.is_flow(*start))
+    }
+
+    /// Whether the collection that begins at `start` is written in brackets.
+    fn is_flow(&self, start: usize) -> bool {
+        matches!(self.text.as_bytes().get(start), Some(b'[' | b'{'))
     }
 
     /// The place of the `|` or `>` of a block scalar whose content begins at `content`.
@@ -387,13 +427,21 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The name of a tag of YAML 1.1, such as `str` or `merge`; none for an application's own.
+fn standard(tag: &Tag) -> Option<Cow<'_, str>> {
+    tag.suffix_in_namespace("tag:yaml.org,2002:")
+}
+
 /// The text of a key: scalars become the text that JSON needs.
-fn key_text(node: Node) -> std::result::Result<Str, &'static str> {
+fn key_text(node: Node, profile: Profile) -> std::result::Result<Str, &'static str> {
     match node.value {
         Value::String(text) => Ok(text),
+        Value::Bool(_) | Value::Number(_) if profile == Profile::Kustomize => {
+            Err("kustomize refuses a key that is no text; quote it")
+        }
         Value::Bool(b) => Ok(Str::const_new(if b { "true" } else { "false" })),
         Value::Number(Number::Int(i)) => Ok(Str::from(i.to_string())),
-        Value::Number(number @ Number::Float(_)) => Ok(Str::from(number.to_string())),
+        Value::Number(Number::Float(float)) => Ok(Str::from(scalar::float_key(float))),
         Value::Null => Err("a key must not be null; quote it if it is a text"),
         Value::Array(_) | Value::Object(_) => Err("a key must be a scalar"),
     }

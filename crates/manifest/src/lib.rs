@@ -38,9 +38,9 @@ pub enum Profile {
 /// How a file is written, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// YAML, or JSON in a file that is named so; told apart by the first character.
+    /// YAML, which may be JSON all the same.
     Yaml,
-    /// JSON, one or more values.
+    /// JSON: what is wrong with it is said in terms of JSON.
     Json,
 }
 
@@ -81,17 +81,18 @@ pub enum ProblemKind {
 /// Nesting is limited to [`stagegate_core::MAX_DEPTH`], and aliases are expanded only as far as
 /// kubectl would: time and memory stay proportional to the text.
 pub fn load(file: FileId, source: &Source, format: Format, profile: Profile) -> Loaded {
-    let text = source.text.as_str();
-    let starts_object = text.trim_start().starts_with('{');
-    match format {
-        Format::Json => json::load(file, source),
-        Format::Yaml if starts_object => {
-            let as_json = json::load(file, source);
-            // Flow style YAML begins like JSON; kubectl too tries one after the other.
-            if as_json.problems.is_empty() { as_json } else { yaml::load(file, source, profile) }
+    // kubectl tells by the first character too, whatever the file is called, and from 1.33 on it
+    // reads as YAML what begins like JSON and is none.
+    if source.text.trim_start().starts_with(['{', '[']) {
+        let as_json = json::load(file, source);
+        if as_json.problems.is_empty() {
+            return as_json;
         }
-        Format::Yaml => yaml::load(file, source, profile),
+        let as_yaml = yaml::load(file, source, profile);
+        let is_yaml = as_yaml.problems.is_empty() || format == Format::Yaml;
+        return if is_yaml { as_yaml } else { as_json };
     }
+    yaml::load(file, source, profile)
 }
 
 const NOT_UTF8: &str = "a byte that is no UTF-8 character; save the file as UTF-8";

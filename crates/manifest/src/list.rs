@@ -2,16 +2,19 @@
 
 use stagegate_core::{Entry, Mark, Node, Str, Value};
 
-/// Takes the objects out of a `List` (also a typed one such as `ConfigMapList`, whose items take
-/// their kind from it), recursively, as `kubectl apply` does. Anything else comes back as it is.
+/// Takes the objects out of a `List`, recursively, as `kubectl apply` and Argo CD do: anything
+/// with a list of `items` is one, whatever its kind. Items of a typed list such as `ConfigMapList`
+/// take their kind from it. Anything else comes back as it is.
 pub fn expand_list(node: Node) -> Vec<Node> {
-    let Some(item_kind) = node.get("kind").and_then(Node::as_str).and_then(|k| k.strip_suffix("List"))
-    else {
-        return vec![node];
-    };
-    if !matches!(node.get("items").map(|n| &n.value), Some(Value::Array(_))) {
-        return vec![node];
+    let kind = node.get("kind").and_then(Node::as_str).unwrap_or_default();
+    let item_kind = kind.strip_suffix("List");
+    let items = node.as_map().and_then(|map| map.get("items")).map(|n| &n.value);
+    match items {
+        Some(Value::Array(_)) if !kind.is_empty() => {}
+        Some(Value::Null) if item_kind.is_some() => return Vec::new(),
+        _ => return vec![node],
     }
+    let item_kind = item_kind.unwrap_or_default();
     let inherited: Vec<(&str, Str)> = match node.get("apiVersion").and_then(Node::as_str) {
         Some(version) if !item_kind.is_empty() => {
             vec![("apiVersion", Str::new(version)), ("kind", Str::new(item_kind))]

@@ -151,6 +151,24 @@ pub(crate) fn tagged(tag: &str, text: &str, profile: Profile) -> Resolved {
     Ok(value)
 }
 
+/// A key that is a number with a fraction or an exponent: Go's shortest form for 32 bits.
+pub(crate) fn float_key(float: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "what sigs.k8s.io/yaml does with it")]
+    let scientific = format!("{:e}", float as f32);
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return if float < 0.0 { "-.inf".to_owned() } else { ".inf".to_owned() };
+    };
+    match exponent.parse::<i32>() {
+        #[expect(clippy::cast_possible_truncation, reason = "as above")]
+        Ok(-4..6) => format!("{}", float as f32),
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        Err(_) => scientific.clone(),
+    }
+}
+
 fn base64(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();

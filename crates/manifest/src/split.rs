@@ -5,8 +5,10 @@ use std::ops::Range;
 /// A document's text, or a separator that kubectl refuses.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The text between two separators.
+    /// The text between two separators, up to the first `...`.
     Document(Range<usize>),
+    /// What stands behind `...` up to the next separator, and is no comment.
+    BehindEnd(Range<usize>),
     /// Something other than a comment stands behind `---`; what follows up to the next separator
     /// belongs to it.
     BadSeparator(Range<usize>),
@@ -21,7 +23,16 @@ pub(crate) fn split(text: &str) -> Vec<Part> {
     let mut push = |bad: Option<Range<usize>>, range: Range<usize>| match bad {
         Some(separator) => parts.push(Part::BadSeparator(separator)),
         None if range.is_empty() => {}
-        None => parts.push(Part::Document(range)),
+        None => match end_marker(&text[range.clone()]) {
+            None => parts.push(Part::Document(range)),
+            Some((end, rest)) => {
+                parts.push(Part::Document(range.start..range.start + end));
+                let rest = range.start + rest..range.end;
+                if text[rest.clone()].lines().any(is_content) {
+                    parts.push(Part::BehindEnd(rest));
+                }
+            }
+        },
     };
     let finder = memchr::memmem::Finder::new(b"\n---");
     let first = text.starts_with("---").then_some(0);
@@ -38,6 +49,25 @@ pub(crate) fn split(text: &str) -> Vec<Part> {
     parts
 }
 
+/// Where a document ends with `...`, and where what is behind that begins. The marker stays part
+/// of the document, whose reader knows what may stand before it.
+fn end_marker(document: &str) -> Option<(usize, usize)> {
+    let finder = memchr::memmem::Finder::new(b"\n...");
+    let line = if document.starts_with("...") {
+        0
+    } else {
+        finder.find(document.as_bytes())? + 1
+    };
+    let behind = &document[line + 3..];
+    behind.starts_with(|c: char| c.is_ascii_whitespace()).then_some((line + 3, line + 3))
+}
+
+/// Whether a line is neither blank, nor a comment, nor a directive.
+fn is_content(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with(['#', '%'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +77,7 @@ mod tests {
             .into_iter()
             .map(|part| match part {
                 Part::Document(range) => &text[range],
+                Part::BehindEnd(_) => "ignored",
                 Part::BadSeparator(_) => "bad",
             })
             .collect()
@@ -60,6 +91,14 @@ mod tests {
         assert_eq!(documents("--- \t\r\na\r\n---\r\n"), ["a\r\n"]);
         assert_eq!(documents(" ---\n"), [" ---\n"]);
         assert_eq!(documents(""), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_may_end_before_the_next_begins() {
+        assert_eq!(documents("a\n...\n---\nb\n..."), ["a\n...", "b\n..."]);
+        assert_eq!(documents("a\n... # c\n%YAML 1.2\n---\nb"), ["a\n...", "b"]);
+        assert_eq!(documents("a\n...\n}\n---\nb"), ["a\n...", "ignored", "b"]);
+        assert_eq!(documents("a\n...b\n"), ["a\n...b\n"]);
     }
 
     #[test]

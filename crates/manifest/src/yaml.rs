@@ -25,6 +25,12 @@ pub(crate) fn load(file: FileId, source: &Source, profile: Profile) -> Loaded {
                         .push(document.problem(at - document.base, NOT_UTF8.to_owned())),
                 }
             }
+            Part::BehindEnd(range) => loaded.problems.push(Problem {
+                mark: Mark::new(file, offset(range.start), offset(range.end)),
+                message: "kubectl ignores what stands behind `...`; begin the document with `---`"
+                    .to_owned(),
+                kind: ProblemKind::Ignored,
+            }),
             Part::BadSeparator(range) => loaded.problems.push(Problem {
                 mark: Mark::new(file, offset(range.start), offset(range.end)),
                 message: "only a comment may stand behind `---`: kubectl refuses this separator \
@@ -60,10 +66,7 @@ impl<'a> Document<'a> {
         let mut builder =
             Builder::new(self.file, self.base, self.text, self.profile, &mut loaded.problems);
         match self.parse(&mut builder) {
-            Ok((root, ignored)) => {
-                loaded.documents.extend(root.filter(|n| !matches!(n.value, Value::Null)));
-                loaded.problems.extend(ignored);
-            }
+            Ok(root) => loaded.documents.extend(root.filter(|n| !matches!(n.value, Value::Null))),
             Err(problem) => loaded.problems.push(problem),
         }
     }
@@ -74,19 +77,16 @@ impl<'a> Document<'a> {
         Some(self.problem(nul, "a NUL byte has no place in YAML".to_owned()))
     }
 
-    /// The value of the document, and what stands behind its end.
-    fn parse(&self, builder: &mut Builder<'_>) -> Result<(Option<Node>, Option<Problem>), Problem> {
+    /// The value of the document; none where it is empty.
+    fn parse(&self, builder: &mut Builder<'_>) -> Result<Option<Node>, Problem> {
         let mut options = Options::default();
         options.disallow_directives = true;
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH;
         options.block_nesting_limit = MAX_DEPTH;
-        // Where block scalars stand: in them a tab is content.
-        let mut blocks: Vec<(usize, usize)> = Vec::new();
-        let has_tab = memchr::memchr(b'\t', self.text.as_bytes()).is_some();
         let mut parser = Parser::new_from_str_with_options(self.text, options);
+        let mut quirks = Quirks::of(self.text);
         let mut root = None;
-        let mut ignored = None;
         while let Some(next) = parser.next_event() {
             let (event, span) = next.map_err(|error| {
                 let at = error.marker().byte_offset().unwrap_or_default();
@@ -94,59 +94,39 @@ impl<'a> Document<'a> {
             })?;
             let range = bytes(&span, self.text.len());
             match event {
-                Event::DocumentStart(..) if root.is_some() => {
-                    ignored = Some(Problem {
-                        mark: self.mark(range.0, range.0 + 1),
-                        message: "kubectl ignores what stands behind `...` without a `---`; \
-                                  begin the document with `---`"
-                            .to_owned(),
-                        kind: ProblemKind::Ignored,
-                    });
-                    break;
-                }
                 Event::Scalar(value, style, anchor, tag) => {
-                    if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && has_tab {
-                        blocks.push(range);
-                    }
-                    let tag = tag.as_deref();
-                    builder.scalar(&value, style, anchor, tag, range)?;
+                    quirks.scalar(style, range);
+                    builder.scalar(&value, style, anchor, tag.as_deref(), range)?;
                 }
                 Event::Alias(id) => builder.alias(id, range)?,
                 Event::SequenceStart(_, anchor, _) => builder.start_sequence(anchor, range)?,
                 Event::MappingStart(_, anchor, _) => builder.start_mapping(anchor, range)?,
-                Event::SequenceEnd | Event::MappingEnd => builder.end(range)?,
+                Event::SequenceEnd | Event::MappingEnd => {
+                    if let Some(start) = builder.flow_start() {
+                        quirks.flow(start, range.1);
+                    }
+                    builder.end(range)?;
+                }
                 _ => {}
             }
             if let Some(node) = builder.take_root() {
+                if root.is_some() {
+                    // kubectl splits at line feeds only; the first document is what it takes.
+                    let mark = node.mark;
+                    builder.ignored(mark);
+                    break;
+                }
                 root = Some(node);
             }
         }
-        if has_tab && let Some(at) = self.tab_alone(&blocks) {
-            return Err(self.problem(
-                at,
-                "a line of white space with a tab: kubectl refuses it; use spaces or leave the \
-                 line empty"
-                    .to_owned(),
-            ));
+        // `...` ends a document, and cannot begin one.
+        if root.is_none() && self.text.lines().any(|line| line.starts_with("...")) {
+            return Err(self.problem(0, "a document cannot begin with `...`".to_owned()));
         }
-        Ok((root, ignored))
-    }
-
-    /// The first line that holds nothing but white space with a tab in it, outside of block
-    /// scalars (`blocks`, in their order): granit-parser lets it pass, go-yaml does not.
-    fn tab_alone(&self, blocks: &[(usize, usize)]) -> Option<usize> {
-        let mut start = 0;
-        for line in self.text.split_inclusive('\n') {
-            let tab = start + memchr::memchr(b'\t', line.as_bytes()).unwrap_or(line.len());
-            if tab < start + line.len() && line.trim_ascii().is_empty() {
-                let next = blocks.partition_point(|(_, end)| *end < tab);
-                if blocks.get(next).is_none_or(|(from, _)| tab < *from) {
-                    return Some(tab);
-                }
-            }
-            start += line.len();
+        match quirks.first(self.text) {
+            Some((at, message)) => Err(self.problem(at, message.to_owned())),
+            None => Ok(root),
         }
-        None
     }
 
     fn mark(&self, start: usize, end: usize) -> Mark {
@@ -155,6 +135,93 @@ impl<'a> Document<'a> {
 
     fn problem(&self, at: usize, message: String) -> Problem {
         Problem { mark: self.mark(at, at + 1), message, kind: ProblemKind::Unreadable }
+    }
+}
+
+/// What granit-parser, which reads YAML 1.2, lets pass between tokens, and go-yaml, which reads
+/// YAML 1.1, does not: tabs before nothing or a comment, and Unicode's line separators, at which
+/// go-yaml ends a line, so that the rest of a comment would become content.
+struct Quirks {
+    possible: bool,
+    /// Where these characters are content, in the order of the text.
+    scalars: Vec<(usize, usize, ScalarStyle)>,
+    /// Where tabs may stand between tokens.
+    flows: Vec<(usize, usize)>,
+}
+
+const SEPARATORS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+
+impl Quirks {
+    fn of(text: &str) -> Quirks {
+        let possible = memchr::memchr(b'\t', text.as_bytes()).is_some()
+            || (!text.is_ascii() && text.contains(SEPARATORS));
+        Quirks { possible, scalars: Vec::new(), flows: Vec::new() }
+    }
+
+    fn scalar(&mut self, style: ScalarStyle, (start, end): (usize, usize)) {
+        if self.possible && style != ScalarStyle::Plain {
+            self.scalars.push((start, end, style));
+        }
+    }
+
+    fn flow(&mut self, start: usize, end: usize) {
+        if self.possible {
+            // Outer collections end after the inner ones that they hold.
+            while self.flows.last().is_some_and(|(inner, _)| *inner > start) {
+                self.flows.pop();
+            }
+            self.flows.push((start, end));
+        }
+    }
+
+    fn scalar_at(&self, at: usize) -> Option<ScalarStyle> {
+        let next = self.scalars.partition_point(|(_, end, _)| *end < at);
+        self.scalars.get(next).filter(|(start, ..)| *start <= at).map(|(.., style)| *style)
+    }
+
+    fn in_flow(&self, at: usize) -> bool {
+        let next = self.flows.partition_point(|(_, end)| *end < at);
+        self.flows.get(next).is_some_and(|(start, _)| *start <= at)
+    }
+
+    /// The first place that kubectl would refuse or read differently, and what is wrong there.
+    fn first(&self, text: &str) -> Option<(usize, &'static str)> {
+        if !self.possible {
+            return None;
+        }
+        self.tab(text).into_iter().chain(self.separator(text)).min()
+    }
+
+    fn tab(&self, text: &str) -> Option<(usize, &'static str)> {
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            let blank = line.len() - line.trim_ascii_start().len();
+            let rest = &line[blank..];
+            if (rest.is_empty() || rest.starts_with('#'))
+                && let Some(tab) = memchr::memchr(b'\t', &line.as_bytes()[..blank])
+                && self.scalar_at(start + tab).is_none()
+                && !self.in_flow(start + tab)
+            {
+                return Some((
+                    start + tab,
+                    "a line that begins with a tab: kubectl refuses it; use spaces",
+                ));
+            }
+            start += line.len();
+        }
+        None
+    }
+
+    fn separator(&self, text: &str) -> Option<(usize, &'static str)> {
+        text.match_indices(SEPARATORS)
+            .find(|(at, separator)| *separator == "\u{85}" || self.scalar_at(*at).is_none())
+            .map(|(at, _)| {
+                (
+                    at,
+                    "a Unicode line separator: kubectl ends the line here, even in a comment; \
+                     write it as an escape in double quotes",
+                )
+            })
     }
 }
 
