@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use stagegate_core::{
     Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
-    ObjectRef, Parameter, ParameterKind, Quantity, Scope, Severity, Subject, Violation,
-    pod_template,
+    ObjectRef, Parameter, ParameterKind, Quantity, Scope, Severity, Subject, Value,
+    Violation, pod_template,
 };
 
 /// Pod-level resources are on by default since this version (feature PodLevelResources, beta).
@@ -125,12 +125,15 @@ impl ResourceRule {
         resource: &str,
         why: &str,
     ) -> Violation {
-        let text = at.node().map(Quantity::written).unwrap_or_default();
-        let message = format!(
-            "container {:?}: the {resource} {} {text:?} {why}",
-            container.name, self.noun
-        );
-        Violation::of_value(at, &text, message)
+        let shown = match at.node().map(|n| &n.value) {
+            Some(Value::String(text)) => format!(" {text:?}"),
+            Some(Value::Number(number)) => format!(" {number}"),
+            _ => String::new(),
+        };
+        let message =
+            format!("container {:?}: the {resource} {}{shown} {why}", container.name, self.noun);
+        let value = at.node().map(Quantity::written).unwrap_or_default();
+        Violation::of_value(at, value, message)
             .help(format!("write a positive quantity, such as {}", example(resource)))
     }
 }

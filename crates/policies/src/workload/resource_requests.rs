@@ -40,6 +40,8 @@ use crate::resources::{self, Bound, ResourceRule};
 struct ResourceRequests(Meta);
 
 const RULE: ResourceRule = ResourceRule { field: "requests", noun: "request" };
+/// What the API server fills a missing request in from.
+const LIMIT: ResourceRule = ResourceRule { field: "limits", noun: "limit" };
 
 pub(crate) fn policy() -> impl Policy {
     ResourceRequests(resources::meta(
@@ -70,7 +72,8 @@ impl Policy for ResourceRequests {
                     Bound::Absent if limits.member(resource).node().is_some() => {
                         if let Bound::Bad(why) = resources::bound(&limits.member(resource)) {
                             let limit = limits.member(resource);
-                            violations.push(RULE.bad(container, &limit, resource, &why));
+                            let why = format!("{why}, and it stands in for the missing request");
+                            violations.push(LIMIT.bad(container, &limit, resource, &why));
                         }
                     }
                     Bound::Absent

@@ -1,0 +1,56 @@
+//! Every policy case, through both doors.
+//!
+//! `STAGEGATE_RECORD=1 cargo test -p stagegate-testkit` writes what was found as what is expected,
+//! to be read before it is committed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use stagegate_testkit::Case;
+
+#[test]
+fn every_case_is_found_by_both_doors() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/policies");
+    let cases = Case::all(&folder).unwrap();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let outcome = match case.run() {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                wrong.push(error.to_string());
+                continue;
+            }
+        };
+        if std::env::var_os("STAGEGATE_RECORD").is_some() {
+            case.record(&outcome).unwrap();
+        }
+        let name = case.name();
+        if outcome.lint_violations != outcome.admission_violations {
+            let (lint, admission) = (&outcome.lint_violations, &outcome.admission_violations);
+            wrong.push(format!("{name}: lint {lint:#?}\nadmission {admission:#?}"));
+        }
+        if outcome.lint != case.expected() {
+            let (found, expected) = (&outcome.lint, case.expected());
+            wrong.push(format!("{name}: found {found:#?}\nexpected {expected:#?}"));
+        }
+        if case.allows() != outcome.lint.is_empty() {
+            wrong.push(format!("{name}: its name says otherwise than {:#?}", outcome.lint));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // A policy without cases is untested, and cases without a policy are dead.
+    let with_cases: BTreeSet<String> = cases.iter().map(|c| c.policy.clone()).collect();
+    let policies: BTreeSet<String> = stagegate_policies::all()
+        .iter()
+        .map(|p| p.meta().id.to_string())
+        .filter(|id| id != stagegate_policies::UNRENDERED)
+        .collect();
+    assert_eq!(with_cases, policies);
+    for policy in &policies {
+        let of = |allows: bool| {
+            cases.iter().filter(|c| c.policy == *policy && c.allows() == allows).count()
+        };
+        assert!(of(true) >= 5 && of(false) >= 5, "{policy}");
+    }
+}
