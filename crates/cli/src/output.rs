@@ -44,9 +44,11 @@ pub(crate) fn write_reports(
         }
     }
     if !report.errors.is_empty() {
-        let count = report.errors.len();
-        let what = if count == 1 { "1 source" } else { &format!("{count} sources") };
-        eprintln!("error: {what} could not be judged, so the result is incomplete");
+        match report.unjudged() {
+            0 => eprintln!("error: there was nothing to judge"),
+            1 => eprintln!("error: 1 source could not be judged, so the result is incomplete"),
+            n => eprintln!("error: {n} sources could not be judged, so the result is incomplete"),
+        }
         let text_on_stdout = outputs.iter().any(|(f, p)| *f == ReportFormat::Text && p.is_none());
         if !text_on_stdout {
             for error in &report.errors {
@@ -106,6 +108,11 @@ pub(crate) fn complain(error: &Error) {
     let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     for error in errors {
         let location = sources.locate(error.mark);
+        if location.is_none() {
+            let help = error.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            eprintln!("error: {}{help}", error.message);
+            continue;
+        }
         let lines =
             |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
         let style = Style { color, strict: false, snippets: &lines };

@@ -23,8 +23,7 @@ use stagegate_render::{Failure, Tree};
 pub use coverage::{Coverage, CoverageEntry, CoverageStatus};
 pub use render::{RenderedStage, Repository, render};
 pub use report::{
-    Counts, ErrorReport, FindingReport, ObjectReport, OriginReport, RelatedReport, Report,
-    StageReport,
+    Counts, ErrorReport, NO_OBJECTS, FindingReport, ObjectReport, OriginReport, RelatedReport, Report, StageReport,
 };
 
 /// Told while work is done, from any thread.

@@ -9,6 +9,9 @@ use stagegate_repo::Fate;
 
 use crate::{Coverage, CoverageStatus, Repository, UNRENDERED};
 
+/// The code of the error that there was nothing to judge.
+pub const NO_OBJECTS: &str = "no-objects";
+
 /// The result of a run. Sorted; two runs on one tree are equal.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -140,6 +143,9 @@ pub struct ErrorReport {
     /// What would be right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The place with its end, where it is known.
+    #[serde(skip)]
+    pub location: Option<Location>,
 }
 
 impl Report {
@@ -190,6 +196,11 @@ impl Report {
         } else {
             0
         }
+    }
+
+    /// How many things should have been judged and were not.
+    pub fn unjudged(&self) -> usize {
+        self.errors.iter().filter(|e| e.code != NO_OBJECTS).count()
     }
 
     /// How many objects were judged.
@@ -249,14 +260,15 @@ impl ErrorReport {
         location: Option<Location>,
         violation: Violation,
     ) -> ErrorReport {
-        let (line, column) = location.as_ref().map_or((1, 1), |l| (l.line, l.column));
+        let at = location.as_ref();
         ErrorReport {
             code: UNRENDERED,
-            path: location.map_or_else(|| failure.path.clone(), |l| l.path),
-            line,
-            column,
+            path: at.map_or(&failure.path, |l| &l.path).clone(),
+            line: at.map_or(1, |l| l.line),
+            column: at.map_or(1, |l| l.column),
             message: violation.message,
             help: violation.help,
+            location,
         }
     }
 
@@ -267,24 +279,27 @@ impl ErrorReport {
         error: &PolicyError,
     ) -> ErrorReport {
         let location = tree.sources().locate(object.node.mark);
+        let at = location.as_ref();
         ErrorReport {
             code: "policy-error",
-            line: location.as_ref().map_or(1, |l| l.line),
-            column: location.as_ref().map_or(1, |l| l.column),
-            path: location.map_or_else(String::new, |l| l.path),
+            path: at.map_or_else(String::new, |l| l.path.clone()),
+            line: at.map_or(1, |l| l.line),
+            column: at.map_or(1, |l| l.column),
             message: format!("the policy {policy} could not judge {}: {error}", object.reference),
             help: None,
+            location,
         }
     }
 
     pub(crate) fn nothing_to_judge() -> ErrorReport {
         ErrorReport {
-            code: "no-objects",
+            code: NO_OBJECTS,
             path: ".".to_owned(),
             line: 1,
             column: 1,
             message: "there is no Kubernetes object here, so nothing was judged".to_owned(),
             help: Some("`stagegate coverage` says what became of every file".to_owned()),
+            location: None,
         }
     }
 }

@@ -237,6 +237,9 @@ pub(crate) fn offset(index: usize) -> u32 {
 
 /// The parser's message, with what would be right where that can be told from the text.
 fn explain(message: String, text: &str, at: usize) -> String {
+    if message == "recursion limit exceeded" {
+        return format!("nested deeper than {MAX_DEPTH} levels");
+    }
     let line = memchr::memrchr(b'\n', &text.as_bytes()[..at.min(text.len())]).map_or(0, |i| i + 1);
     let indentation =
         text.as_bytes()[line..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();

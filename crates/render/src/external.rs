@@ -18,8 +18,8 @@ use crate::{Failure, Renderer, Tree};
 /// Renders by starting a program for each root.
 pub struct ExternalKustomize {
     program: Option<Program>,
-    /// Why there is no program.
-    absent: &'static str,
+    /// Why there is no program, and what to do about it.
+    absent: (&'static str, &'static str),
     /// How long one root may take.
     pub time_limit: Duration,
     /// How many bytes of memory one root may take. A real overlay was seen to take 11 GB.
@@ -66,7 +66,11 @@ impl ExternalKustomize {
     pub fn new(program: Option<Program>) -> Self {
         ExternalKustomize {
             program,
-            absent: "needs kustomize or kubectl, and neither is in PATH",
+            absent: (
+                "rendering this takes kustomize or kubectl, and neither is in PATH",
+                "install kustomize (https://kubectl.docs.kubernetes.io/installation/kustomize/) \
+                 or kubectl",
+            ),
             time_limit: Duration::from_secs(60),
             memory_limit: 4 << 30,
         }
@@ -74,7 +78,11 @@ impl ExternalKustomize {
 
     /// A renderer that starts no program (`--no-external`).
     pub fn forbidden() -> Self {
-        ExternalKustomize { absent: "needs kustomize or kubectl, and --no-external forbids them", ..Self::new(None) }
+        let absent = (
+            "rendering this takes kustomize or kubectl, and --no-external forbids both",
+            "run it without --no-external, with kustomize or kubectl installed",
+        );
+        ExternalKustomize { absent, ..Self::new(None) }
     }
 
     fn run(&self, program: &Program, folder: &Path) -> io::Result<Output> {
@@ -103,14 +111,8 @@ impl Renderer for ExternalKustomize {
             vec![Failure { path: path.clone(), mark, message, help }]
         };
         let Some(program) = &self.program else {
-            return Err(failure(
-                format!("rendering this kustomization {}", self.absent),
-                Some(
-                    "install kustomize (https://kubectl.docs.kubernetes.io/installation/kustomize/) \
-                     or kubectl"
-                        .to_owned(),
-                ),
-            ));
+            let (message, help) = self.absent;
+            return Err(failure(message.to_owned(), Some(help.to_owned())));
         };
         let wrapper = Wrapper::around(&tree.absolute(directory))
             .map_err(|e| failure(format!("no temporary folder for rendering: {e}"), None))?;

@@ -5,7 +5,7 @@ use std::io;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer};
 use stagegate_core::{Enforcement, Location, Status};
-use stagegate_lint::{ErrorReport, FindingReport, Report};
+use stagegate_lint::{ErrorReport, FindingReport, NO_OBJECTS, Report};
 
 use crate::{Snippet, Style};
 
@@ -19,8 +19,8 @@ pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write)
         }
         writeln!(out)?;
     }
-    for error in &report.errors {
-        writeln!(out, "{}\n", unjudged(error, style))?;
+    for errors in report.errors.chunk_by(|a, b| (&a.message, &a.help) == (&b.message, &b.help)) {
+        writeln!(out, "{}\n", unjudged(&renderer, errors, style))?;
     }
     summary(report, style, out)
 }
@@ -116,7 +116,9 @@ fn marked<'s>(
     };
     let start = offset(location.column);
     let end = if location.end_line > location.line { line.len() } else { offset(location.end_column) };
-    let end = end.max((start + 1).min(line.len())).max(start);
+    // At least one character, and never a part of one.
+    let one = line[start..].chars().next().map_or(0, char::len_utf8);
+    let end = end.max(start + one);
     annotate_snippets::Snippet::source(snippet.text.as_str())
         .line_start(snippet.first_line as usize)
         .path(location.path.clone())
@@ -130,15 +132,26 @@ fn origin(location: &Location) -> annotate_snippets::Origin<'static> {
         .char_column(location.column as usize)
 }
 
-fn unjudged(error: &ErrorReport, style: &Style<'_>) -> String {
-    let location = Location {
-        path: error.path.clone(),
-        line: error.line,
-        column: error.column,
-        end_line: error.line,
-        end_column: error.column + 1,
-    };
-    diagnostic(error.code, &error.message, error.help.as_deref(), Some(&location), style)
+/// Errors of one message are told once, with every place.
+fn unjudged(renderer: &Renderer, errors: &[ErrorReport], style: &Style<'_>) -> String {
+    let Some(first) = errors.first() else { return String::new() };
+    if let ([error], Some(_)) = (errors, &first.location) {
+        let help = error.help.as_deref();
+        return diagnostic(error.code, &error.message, help, error.location.as_ref(), style);
+    }
+    let title = Level::ERROR.primary_title(first.message.as_str()).id(first.code);
+    let mut group = Group::with_title(title);
+    for error in errors.iter().filter(|e| e.code != NO_OBJECTS) {
+        group = group.element(
+            annotate_snippets::Origin::path(error.path.as_str())
+                .line(error.line as usize)
+                .char_column(error.column as usize),
+        );
+    }
+    if let Some(help) = &first.help {
+        group = group.element(Level::HELP.with_name("fix").message(help.as_str()));
+    }
+    renderer.render(&[group])
 }
 
 /// An error that is no finding, with its place.
@@ -205,7 +218,7 @@ fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::R
     part(counts.audit, "audit");
     part(counts.waived, "waived");
     part(counts.baseline, "in the baseline");
-    part(report.errors.len(), "could not be judged");
+    part(report.unjudged(), "could not be judged");
     let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
     let verdict = match report.exit_code(style.strict) {
         0 => "passed",

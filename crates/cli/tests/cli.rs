@@ -1,0 +1,392 @@
+//! The real binary, in a scrubbed environment.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value as Json;
+
+/// Replays recordings instead of rendering: see scripts/record-kustomize.
+const STAND_IN: &str = "testdata/bin";
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// Everything that a person would see, for snapshots.
+    fn screen(&self) -> String {
+        let mut screen = format!("exit {}\n----- stdout\n{}", self.code, self.stdout);
+        if !self.stderr.is_empty() {
+            screen.push_str("----- stderr\n");
+            screen.push_str(&self.stderr);
+        }
+        screen
+    }
+
+    fn json(&self) -> Json {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+/// Runs the command in the project's folder, with nothing in its environment but a PATH that holds
+/// the stand-in for kustomize and what that needs.
+fn stagegate(args: &[&str]) -> Run {
+    let path = format!("{}:/usr/bin:/bin", project().join(STAND_IN).display());
+    run(args, &path, None)
+}
+
+fn run(args: &[&str], path: &str, stdin: Option<&[u8]>) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+        .args(args)
+        .current_dir(project())
+        .env_clear()
+        .env("PATH", path)
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let Some(bytes) = stdin {
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A folder with files, linted as text.
+fn lint_files(files: &[(&str, &[u8])], args: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, bytes) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let path = folder.path().to_str().unwrap().to_owned();
+    let mut all = vec!["lint", path.as_str()];
+    all.extend(args);
+    let mut run = stagegate(&all);
+    run.stdout = run.stdout.replace(&path, "PATH");
+    run.stderr = run.stderr.replace(&path, "PATH");
+    run
+}
+
+const GOOD: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: good}
+spec:
+  containers:
+    - name: main
+      image: example.com/good:1
+      resources:
+        limits: {cpu: 1, memory: 64Mi}
+";
+
+const BAD: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: bad}
+spec:
+  containers:
+    - name: main
+      image: example.com/bad:1
+      resources:
+        limits: {cpu: 1}
+        requests: {memory: 64Mi}
+";
+
+#[test]
+fn the_demonstration() {
+    insta::assert_snapshot!(stagegate(&["lint", "testdata/repos/shop"]).screen());
+}
+
+#[test]
+fn overlays_are_judged_as_rendered_and_shown_where_they_are_written() {
+    insta::assert_snapshot!(stagegate(&["lint", "testdata/repos/overlays"]).screen());
+}
+
+#[test]
+fn stages_as_the_last_segment() {
+    insta::assert_snapshot!(stagegate(&["lint", "testdata/repos/apps"]).screen());
+}
+
+#[test]
+fn a_flux_repository() {
+    insta::assert_snapshot!(stagegate(&["lint", "testdata/repos/flux"]).screen());
+}
+
+#[test]
+fn a_clean_repository() {
+    insta::assert_snapshot!(stagegate(&["lint", "testdata/repos/clean"]).screen());
+}
+
+#[test]
+fn data_beside_manifests() {
+    insta::assert_snapshot!(stagegate(&["coverage", "testdata/repos/mixed"]).screen());
+}
+
+#[test]
+fn the_json_report() {
+    let run = stagegate(&["lint", "testdata/repos/overlays", "--format", "json"]);
+    insta::assert_snapshot!(run.screen());
+}
+
+#[test]
+fn rendered_objects_are_those_of_kustomize_with_their_origin() {
+    let run = stagegate(&["render", "testdata/repos/overlays", "--stage", "dev"]);
+    insta::assert_snapshot!(run.screen());
+    let json = stagegate(&[
+        "render",
+        "testdata/repos/overlays/kubernetes/overlays/prod",
+        "--format",
+        "json",
+    ])
+    .json();
+    let objects = json.as_array().unwrap();
+    assert_eq!(objects.len(), 11);
+    assert!(objects.iter().all(|o| o["stage"] == "default"));
+    assert_eq!(
+        objects.iter().find(|o| o["object"]["kind"] == "Deployment").unwrap()["origin"]["chain"],
+        serde_json::json!([
+            "kustomization.yml",
+            "../../base/kustomization.yml",
+            "../../base/catalog-deployment.yml"
+        ])
+    );
+    assert!(!run.stdout.contains("config.kubernetes.io/origin"));
+}
+
+#[test]
+fn policies_and_their_manuals() {
+    insta::assert_snapshot!(stagegate(&["policies"]).screen());
+    insta::assert_snapshot!(stagegate(&["explain", "resource-limits"]).screen());
+    insta::assert_snapshot!(stagegate(&["explain", "resource-limit"]).screen());
+    assert_eq!(stagegate(&["policies", "--format", "json"]).json()[0]["id"], "resource-limits");
+}
+
+#[test]
+fn without_a_renderer_the_result_is_incomplete() {
+    let forbidden = stagegate(&["lint", "testdata/repos/overlays", "--no-external"]);
+    insta::assert_snapshot!(forbidden.screen());
+    let absent = run(&["lint", "testdata/repos/overlays"], "/nonexistent", None);
+    assert_eq!(absent.code, 2);
+    assert!(absent.stdout.contains("install kustomize"), "{}", absent.stdout);
+    let json = run(&["lint", "testdata/repos/overlays", "--format=json"], "/nonexistent", None);
+    assert_eq!(json.json()["errors"].as_array().unwrap().len(), 3);
+    assert_eq!(json.json()["summary"]["unrendered"], 3);
+    assert_eq!(json.code, 2);
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let good = ("good.yaml", GOOD.as_bytes());
+    let bad = ("bad.yaml", BAD.as_bytes());
+    let broken = ("broken.yaml", b"a: [1\n".as_slice());
+    assert_eq!(lint_files(&[good], &[]).code, 0);
+    assert_eq!(lint_files(&[good, bad], &[]).code, 1);
+    // 2 wins over 1, and what was found is printed all the same.
+    let both = lint_files(&[good, bad, broken], &[]);
+    insta::assert_snapshot!(both.screen());
+    assert_eq!(both.code, 2);
+    // Neither a single policy nor a stage switches off what could not be judged.
+    assert_eq!(lint_files(&[good, broken], &["--policy", "resource-requests"]).code, 2);
+    assert_eq!(lint_files(&[bad], &["--policy", "resource-requests"]).code, 0);
+    let config = b"apiVersion: stagegate.dev/v1alpha1\nkind: Config\npolicies:\n  resource-limits: {enforcement: warn}\n";
+    let config = ("stagegate.yaml", config.as_slice());
+    assert_eq!(lint_files(&[bad, config], &[]).code, 0);
+    assert_eq!(lint_files(&[bad, config], &["--strict"]).code, 1);
+}
+
+#[test]
+fn never_green_because_nothing_was_looked_at() {
+    let values = ("values.yaml", b"a: 1\n".as_slice());
+    let nothing = lint_files(&[values], &[]);
+    insta::assert_snapshot!(nothing.screen());
+    assert_eq!(nothing.code, 2);
+    assert_eq!(lint_files(&[], &[]).code, 2);
+    assert_eq!(lint_files(&[], &["--format", "json"]).json()["errors"][0]["code"], "no-objects");
+    assert_eq!(stagegate(&["lint", "no/such/folder"]).code, 2);
+    assert_eq!(stagegate(&["render", "scripts"]).code, 2);
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_located() {
+    let config = b"apiVersion: stagegate.dev/v1alpha1
+kind: Config
+stages:
+  - name: dev
+    path: [environments/dev]
+policies:
+  resource-limit:
+    enforcement: warn
+  resource-limits:
+    parameters: {limit: [memory]}
+";
+    // Unknown keys are found first: names of policies are for the engine to know.
+    let run = lint_files(&[("stagegate.yaml", config.as_slice())], &[]);
+    insta::assert_snapshot!(run.screen());
+    let fixed = String::from_utf8(config.to_vec()).unwrap().replace("path:", "paths:");
+    let run = lint_files(&[("stagegate.yaml", fixed.as_bytes())], &[]);
+    insta::assert_snapshot!(run.screen());
+    let unknown = stagegate(&["lint", "testdata/repos/shop", "--policy", "resource-limit"]);
+    insta::assert_snapshot!(unknown.screen());
+    let unknown = stagegate(&["lint", "testdata/repos/shop", "--stage", "prd"]);
+    insta::assert_snapshot!(unknown.screen());
+}
+
+#[test]
+fn one_stage_by_its_name_or_an_alias() {
+    for name in ["prod", "production", "live"] {
+        let json =
+            stagegate(&["lint", "testdata/repos/shop", "--stage", name, "--format=json"]).json();
+        assert_eq!(json["stages"].as_array().unwrap().len(), 1);
+        assert_eq!(json["stages"][0]["name"], "prod");
+        assert!(json["findings"].as_array().unwrap().iter().all(|f| f["stage"] == "prod"));
+    }
+}
+
+#[test]
+fn formats_go_where_they_are_sent_and_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let json_path = folder.path().join("report.json");
+    let text_path = folder.path().join("report.txt");
+    let text = stagegate(&["lint", "testdata/repos/shop"]);
+    let json = stagegate(&["lint", "testdata/repos/shop", "--format", "json"]);
+    assert_eq!((text.code, json.code), (1, 1));
+    let both = stagegate(&[
+        "lint",
+        "testdata/repos/shop",
+        "--format",
+        "json",
+        "--output",
+        json_path.to_str().unwrap(),
+        "--format",
+        "text",
+    ]);
+    assert_eq!(both.stdout, text.stdout);
+    assert_eq!(fs::read_to_string(&json_path).unwrap(), json.stdout);
+    let written = stagegate(&[
+        "lint",
+        "testdata/repos/shop",
+        "--output",
+        text_path.to_str().unwrap(),
+        "--format",
+        "text",
+    ]);
+    assert_eq!(written.stdout, "");
+    assert_eq!(fs::read_to_string(&text_path).unwrap(), text.stdout);
+    let twice = stagegate(&["lint", "testdata/repos/shop", "--format", "json", "--format", "text"]);
+    assert_eq!(twice.code, 2);
+}
+
+#[test]
+fn two_runs_are_equal_with_any_number_of_threads() {
+    let report = |jobs: &str| {
+        stagegate(&["lint", "testdata/repos", "--format", "json", "--jobs", jobs]).stdout
+    };
+    let first = report("1");
+    assert!(first.len() > 10_000);
+    for jobs in ["1", "2", "8"] {
+        assert_eq!(first, report(jobs));
+    }
+}
+
+#[test]
+fn colors_are_for_terminals() {
+    let plain = stagegate(&["lint", "testdata/repos/shop"]);
+    assert!(!plain.stdout.contains('\u{1b}'));
+    let colored = stagegate(&["lint", "testdata/repos/shop", "--color", "always"]);
+    assert!(colored.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn standard_input_is_one_stage() {
+    let run = run(&["lint", "-"], "/nonexistent", Some(BAD.as_bytes()));
+    insta::assert_snapshot!(run.screen());
+}
+
+#[test]
+fn hostile_files_are_located_errors_and_lose_nothing_beside_them() {
+    let deep_flow = "[".repeat(100_000);
+    let deep_block = format!("a:\n{}b", "- ".repeat(100_000));
+    let deep_json = format!("{{\"a\": {}", "[".repeat(100_000));
+    let bomb: String = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned())
+        .chain((1..10).map(|i| {
+            let item = format!("*a{}", i - 1);
+            format!("a{i}: &a{i} [{}]\n", [item.as_str(); 9].join(", "))
+        }))
+        .collect();
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("bad.yaml", BAD.as_bytes()),
+        ("bomb.yaml", bomb.as_bytes()),
+        ("deep-block.yaml", deep_block.as_bytes()),
+        ("deep-flow.yaml", deep_flow.as_bytes()),
+        ("deep.json", deep_json.as_bytes()),
+        ("duplicate.yaml", b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nkind: Pod\n"),
+        ("nul.yaml", b"a: \0\n"),
+        ("tabs.yaml", b"a:\n\tb: 1\n"),
+        ("utf8.yaml", b"a: 1\nb: \xff\n"),
+    ];
+    files.reverse();
+    // JSON that is no manifest is left alone, so this one says that it is.
+    let json = format!("{{\"apiVersion\": \"v1\", \"kind\": {}", &deep_json[6..]);
+    files.retain(|(name, _)| *name != "deep.json");
+    files.push(("deep.json", json.as_bytes()));
+    let run = lint_files(&files, &[]);
+    assert_eq!(run.code, 2);
+    let shown: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("error") || line.trim_start().starts_with("-->"))
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    assert!(run.stdout.contains("sets no memory limit"));
+}
+
+#[test]
+fn a_large_crd_is_read_whole() {
+    let mut crd = String::from(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\nspec:\n  properties:\n",
+    );
+    let mut count = 0;
+    while crd.len() < 4 << 20 {
+        count += 1;
+        crd.push_str(&format!(
+            "    field{count}:\n      type: string\n      description: |-\n        A field of a large resource, number {count}.\n"
+        ));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("crd.yaml"), crd).unwrap();
+    let json = stagegate(&["render", folder.path().to_str().unwrap(), "--format", "json"]).json();
+    let properties = json[0]["object"]["spec"]["properties"].as_object().unwrap();
+    assert_eq!(properties.len(), count);
+    let last = &properties[&format!("field{count}")]["description"];
+    assert_eq!(last, &format!("A field of a large resource, number {count}."));
+}
+
+/// The recordings are those of the kustomize that is here, if one is.
+#[test]
+fn a_real_kustomize_gives_what_was_recorded() {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .any(|f| f.join("kustomize").is_file() || f.join("kubectl").is_file());
+    if !found {
+        println!("not compared: neither kustomize nor kubectl is in PATH");
+        return;
+    }
+    for repo in ["overlays", "apps", "clean", "flux", "mixed"] {
+        let folder = format!("testdata/repos/{repo}");
+        let args = ["render", folder.as_str(), "--format", "json"];
+        assert_eq!(run(&args, &path, None).json(), stagegate(&args).json(), "{repo}");
+    }
+}
