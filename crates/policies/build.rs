@@ -7,14 +7,19 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");
-    let mut registry = String::from("/// Every native policy.\npub fn all() -> Vec<Box<dyn Policy>> {\n    vec![\n");
+    let mut registry = String::from(
+        "/// Every native policy.\npub fn all() -> Vec<Box<dyn Policy>> {\n    vec![\n",
+    );
     for category in sorted(Path::new("src"))? {
         if !Path::new("src").join(&category).is_dir() {
             continue;
         }
         for file in sorted(&Path::new("src").join(&category))? {
             if let Some(module) = file.strip_suffix(".rs").filter(|m| *m != "mod") {
-                let _ = writeln!(registry, "        Box::new({category}::{module}::policy()),");
+                let _ = writeln!(
+                    registry,
+                    "        Box::new({category}::{module}::policy()),"
+                );
             }
         }
     }

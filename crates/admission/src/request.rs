@@ -114,7 +114,9 @@ impl AdmissionRequest {
             return Err(DecodeError::Kind);
         }
         let request = review.request.ok_or(DecodeError::NoRequest)?;
-        let object = |node: Option<Node>| Object::new(in_namespace(node?, &request.namespace), Arc::default());
+        let object = |node: Option<Node>| {
+            Object::new(in_namespace(node?, &request.namespace), Arc::default())
+        };
         Ok(AdmissionRequest {
             api_version: review.api_version,
             uid: request.uid,

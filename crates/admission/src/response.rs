@@ -54,7 +54,12 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
     if denying.len() > MAX_CAUSES {
         lines.push(format!("and {} more", denying.len() - MAX_CAUSES));
     }
-    lines.extend(verdict.errors.iter().map(|(meta, error)| format!("{}: {error}", meta.id)));
+    lines.extend(
+        verdict
+            .errors
+            .iter()
+            .map(|(meta, error)| format!("{}: {error}", meta.id)),
+    );
     let causes: Vec<Value> = denying
         .iter()
         .take(MAX_CAUSES)
@@ -88,12 +93,19 @@ fn warnings<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
 /// drops a warning with a line break.
 fn describe(finding: &Finding) -> String {
     let violation = &finding.violation;
-    let text = format!("{} {}: {}", finding.meta.id, violation.pointer, violation.message);
+    let text = format!(
+        "{} {}: {}",
+        finding.meta.id, violation.pointer, violation.message
+    );
     text.replace(['\n', '\r'], " ")
 }
 
 fn help(finding: &Finding) -> &str {
-    finding.violation.help.as_deref().unwrap_or(&finding.meta.help)
+    finding
+        .violation
+        .help
+        .as_deref()
+        .unwrap_or(&finding.meta.help)
 }
 
 fn cut(text: &str, max: usize) -> String {

@@ -32,8 +32,14 @@ fn request() -> Value {
 fn a_request_becomes_a_subject() {
     let request = AdmissionRequest::decode(&body("admission.k8s.io/v1beta1", &request())).unwrap();
     assert_eq!(request.api_version, "admission.k8s.io/v1beta1");
-    assert_eq!((request.operation, request.dry_run), (Operation::Update, true));
-    assert_eq!((request.user.as_str(), request.subresource.as_str()), ("jane", "scale"));
+    assert_eq!(
+        (request.operation, request.dry_run),
+        (Operation::Update, true)
+    );
+    assert_eq!(
+        (request.user.as_str(), request.subresource.as_str()),
+        ("jane", "scale")
+    );
     let object = request.object.as_ref().unwrap();
     assert_eq!(object.reference.to_string(), "Pod shop/a");
     assert!(request.review().old_object.is_none());
@@ -42,7 +48,8 @@ fn a_request_becomes_a_subject() {
 #[test]
 fn a_namespace_is_in_no_namespace() {
     let mut asked = request();
-    asked["object"] = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    asked["object"] =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
     let request = AdmissionRequest::decode(&body("admission.k8s.io/v1", &asked)).unwrap();
     assert_eq!(request.object.unwrap().reference.namespace, None);
 }
@@ -52,9 +59,12 @@ fn what_is_no_request_is_an_error_that_repeats_nothing_of_it() {
     let mut bad_operation = request();
     bad_operation["operation"] = json!("hunter2");
     let mut deep = request();
-    deep["object"] = serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap();
+    deep["object"] =
+        serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap();
     let deep = String::from_utf8(body("admission.k8s.io/v1", &deep)).unwrap();
-    let deep = deep.replace("[[[[[[[[[[", &"[".repeat(100)).replace("]]]]]]]]]]", &"]".repeat(100));
+    let deep = deep
+        .replace("[[[[[[[[[[", &"[".repeat(100))
+        .replace("]]]]]]]]]]", &"]".repeat(100));
     for bytes in [
         b"hunter2".to_vec(),
         b"{}".to_vec(),
@@ -98,8 +108,14 @@ fn finding(enforcement: Enforcement, message: &str) -> Finding {
 #[test]
 fn a_denial_is_a_403_with_causes_and_the_fix() {
     let request = AdmissionRequest::decode(&body("admission.k8s.io/v1", &request())).unwrap();
-    let findings = (0..60).map(|i| finding(Enforcement::Deny, &format!("no {i}"))).collect();
-    let verdict = Verdict { allowed: false, findings, errors: Vec::new() };
+    let findings = (0..60)
+        .map(|i| finding(Enforcement::Deny, &format!("no {i}")))
+        .collect();
+    let verdict = Verdict {
+        allowed: false,
+        findings,
+        errors: Vec::new(),
+    };
     let answer = respond(&request, &verdict);
     assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(answer["response"]["uid"], "7f0b");
@@ -108,7 +124,10 @@ fn a_denial_is_a_403_with_causes_and_the_fix() {
     assert_eq!(status["code"], 403);
     assert_eq!(status["details"]["causes"].as_array().unwrap().len(), 50);
     let message = status["message"].as_str().unwrap();
-    assert!(message.starts_with("some-policy : no 0 (fix: do the right thing)\n"), "{message}");
+    assert!(
+        message.starts_with("some-policy : no 0 (fix: do the right thing)\n"),
+        "{message}"
+    );
     assert!(message.ends_with("and 10 more"), "{message}");
 }
 
@@ -118,13 +137,23 @@ fn warnings_are_short_few_and_in_one_line() {
     let long = "ö\n".repeat(200);
     let mut findings: Vec<_> = (0..12).map(|_| finding(Enforcement::Warn, &long)).collect();
     findings.push(finding(Enforcement::Audit, "noted"));
-    let answer = respond(&request, &Verdict { allowed: true, findings, errors: Vec::new() });
+    let answer = respond(
+        &request,
+        &Verdict {
+            allowed: true,
+            findings,
+            errors: Vec::new(),
+        },
+    );
     let warnings = answer["response"]["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 11);
     assert_eq!(warnings[10], "and 2 more");
     let first = warnings[0].as_str().unwrap();
     assert_eq!(first.chars().count(), 120);
     assert!(!first.contains('\n'));
-    assert_eq!(answer["response"]["auditAnnotations"]["findings"], "some-policy : noted");
+    assert_eq!(
+        answer["response"]["auditAnnotations"]["findings"],
+        "some-policy : noted"
+    );
     assert!(answer["response"].get("status").is_none());
 }

@@ -179,7 +179,10 @@ pub(crate) fn outputs(
     }
     let typed = matches.subcommand().map(|(_, m)| m);
     let places = |name: &str| -> Vec<usize> {
-        typed.and_then(|m| m.indices_of(name)).map(Iterator::collect).unwrap_or_default()
+        typed
+            .and_then(|m| m.indices_of(name))
+            .map(Iterator::collect)
+            .unwrap_or_default()
     };
     let format_places = places("formats");
     for (output, place) in lint.outputs.iter().zip(places("outputs")) {
@@ -191,12 +194,17 @@ pub(crate) fn outputs(
         match before {
             Some((i, _)) => pairs[i].1 = Some(output.clone()),
             None => {
-                return Err(format!("--output {} has no --format before it", output.display()));
+                return Err(format!(
+                    "--output {} has no --format before it",
+                    output.display()
+                ));
             }
         }
     }
     if pairs.iter().filter(|(_, output)| output.is_none()).count() > 1 {
-        return Err("only one --format can go to standard output; give the others an --output".to_owned());
+        return Err(
+            "only one --format can go to standard output; give the others an --output".to_owned(),
+        );
     }
     Ok(pairs)
 }

@@ -9,11 +9,11 @@ use stagegate_lint::{OriginReport, Repository};
 use stagegate_render::Tree;
 
 use crate::args::{self, Args, Command, Coverage, Lint, ObjectFormat, Render, TableFormat};
+use crate::engine;
 use crate::error::Error;
 use crate::output::{self, to_stdout};
 use crate::progress::Bar;
 use crate::workspace::Workspace;
-use crate::engine;
 
 /// Runs the command that was typed; gives its exit code.
 pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
@@ -61,15 +61,24 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
         settings.only = Some(lint.policies.clone());
     }
     let engine = engine::build(settings, workspace.tree.sources())?;
-    let today = lint.today.unwrap_or_else(|| jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date());
-    let report = {
-        let bar = Bar::new();
-        let progress = |step| bar.step(step);
-        let repository = workspace.render(&lint.source, &progress)?;
-        let limits = Limits { today: Some(today), stop: None };
-        stagegate_lint::lint(&engine, &repository, &workspace.tree, &limits, &progress)
+    let today = lint.today.unwrap_or_else(|| {
+        jiff::Zoned::now()
+            .with_time_zone(jiff::tz::TimeZone::UTC)
+            .date()
+    });
+    let bar = Bar::new();
+    let progress = |step| bar.step(step);
+    let repository = workspace.render(&lint.source, &progress)?;
+    let limits = Limits {
+        today: Some(today),
+        stop: None,
     };
+    let report = stagegate_lint::lint(&engine, &repository, &workspace.tree, &limits, &progress);
+    drop(bar);
     output::write_reports(&report, &workspace.tree, &outputs, lint.strict, lint.color)?;
+    // The process ends here, and the system takes millions of nodes back faster than they can be
+    // freed one by one.
+    std::mem::forget((repository, workspace));
     Ok(report.exit_code(lint.strict))
 }
 
@@ -91,7 +100,9 @@ fn render(render: &Render) -> Result<u8, Error> {
     })?;
     let code = tell_failures(&repository, &workspace.tree);
     if code == 0 && repository.stages.iter().all(|s| s.objects.is_empty()) {
-        return Err(Error::Usage("there is no Kubernetes object here".to_owned()));
+        return Err(Error::Usage(
+            "there is no Kubernetes object here".to_owned(),
+        ));
     }
     Ok(code)
 }
@@ -104,11 +115,17 @@ fn rendered(source: &args::Source) -> Result<(Repository, Workspace), Error> {
 }
 
 /// Says what could not be read or rendered; gives the exit code.
-#[expect(clippy::print_stderr, reason = "errors of a command whose output is data")]
+#[expect(
+    clippy::print_stderr,
+    reason = "errors of a command whose output is data"
+)]
 fn tell_failures(repository: &Repository, tree: &Tree) -> u8 {
     for failure in &repository.failures {
         match tree.sources().locate(failure.mark) {
-            Some(at) => eprintln!("error: {}:{}:{}: {}", at.path, at.line, at.column, failure.message),
+            Some(at) => eprintln!(
+                "error: {}:{}:{}: {}",
+                at.path, at.line, at.column, failure.message
+            ),
             None => eprintln!("error: {}: {}", failure.path, failure.message),
         }
         if let Some(help) = &failure.help {
@@ -160,7 +177,12 @@ fn objects_as_yaml(
     for stage in &repository.stages {
         for object in &stage.objects {
             let chain = origin(object, tree).chain;
-            writeln!(out, "---\n# Stage: {}\n# Origin: {}", stage.stage.name, chain.join(" > "))?;
+            writeln!(
+                out,
+                "---\n# Stage: {}\n# Origin: {}",
+                stage.stage.name,
+                chain.join(" > ")
+            )?;
             let text = serde_saphyr::to_string(&object.node).map_err(std::io::Error::other)?;
             writeln!(out, "{}", text.trim_end())?;
         }

@@ -21,7 +21,10 @@ pub(crate) enum Error {
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
     #[error("the configuration has mistakes")]
-    Config { errors: Vec<ConfigError>, sources: Arc<Sources> },
+    Config {
+        errors: Vec<ConfigError>,
+        sources: Arc<Sources>,
+    },
     #[error(transparent)]
     Layout(LayoutError),
 }
@@ -32,16 +35,17 @@ impl Error {
         let errors = errors
             .into_iter()
             .map(|error| ConfigError {
-                help: error
-                    .unknown
-                    .map(|(name, known)| {
-                        stagegate_config::suggest(&name, known.iter().map(String::as_str))
-                    }),
+                help: error.unknown.map(|(name, known)| {
+                    stagegate_config::suggest(&name, known.iter().map(String::as_str))
+                }),
                 mark: error.mark,
                 message: error.message,
             })
             .collect();
-        Error::Config { errors, sources: Arc::clone(sources) }
+        Error::Config {
+            errors,
+            sources: Arc::clone(sources),
+        }
     }
 
     pub(crate) fn is_broken_pipe(&self) -> bool {

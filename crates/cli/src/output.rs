@@ -1,6 +1,9 @@
 //! Where output goes and how it looks.
 
-#![expect(clippy::print_stderr, reason = "the one place that speaks to standard error")]
+#![expect(
+    clippy::print_stderr,
+    reason = "the one place that speaks to standard error"
+)]
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -37,10 +40,16 @@ pub(crate) fn write_reports(
             Color::Never => false,
             Color::Auto => path.is_none() && color_on_terminal(),
         };
-        let style = Style { color, strict, snippets: &snippets };
+        let style = Style {
+            color,
+            strict,
+            snippets: &snippets,
+        };
         match path {
             None => to_stdout(|out| stagegate_report::write(report, format, &style, out))?,
-            Some(path) => to_file(path, |out| stagegate_report::write(report, format, &style, out))?,
+            Some(path) => to_file(path, |out| {
+                stagegate_report::write(report, format, &style, out)
+            })?,
         }
     }
     if !report.errors.is_empty() {
@@ -49,10 +58,15 @@ pub(crate) fn write_reports(
             1 => eprintln!("error: 1 source could not be judged, so the result is incomplete"),
             n => eprintln!("error: {n} sources could not be judged, so the result is incomplete"),
         }
-        let text_on_stdout = outputs.iter().any(|(f, p)| *f == ReportFormat::Text && p.is_none());
+        let text_on_stdout = outputs
+            .iter()
+            .any(|(f, p)| *f == ReportFormat::Text && p.is_none());
         if !text_on_stdout {
             for error in &report.errors {
-                eprintln!("  {}:{}:{}: {}", error.path, error.line, error.column, error.message);
+                eprintln!(
+                    "  {}:{}:{}: {}",
+                    error.path, error.line, error.column, error.message
+                );
             }
         }
     }
@@ -64,25 +78,23 @@ fn color_on_terminal() -> bool {
 }
 
 /// Writes to standard output, buffered.
-pub(crate) fn to_stdout(
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Error> {
+pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     write(&mut out)?;
     out.flush()?;
     Ok(())
 }
 
-fn to_file(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Error> {
+fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let attempt = || {
         let mut out = BufWriter::new(File::create(path)?);
         write(&mut out)?;
         out.flush()
     };
-    attempt().map_err(|source| Error::Write { path: path.to_owned(), source })
+    attempt().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The lines around a place.
@@ -96,7 +108,10 @@ fn snippet(source: &Source, location: &Location) -> Option<Snippet> {
     if text.len() > 4096 || location.line > source.line_count() {
         return None;
     }
-    Some(Snippet { first_line, text: text.to_owned() })
+    Some(Snippet {
+        first_line,
+        text: text.to_owned(),
+    })
 }
 
 /// Says on standard error what kept a command from doing its job.
@@ -109,14 +124,24 @@ pub(crate) fn complain(error: &Error) {
     for error in errors {
         let location = sources.locate(error.mark);
         if location.is_none() {
-            let help = error.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            let help = error
+                .help
+                .as_ref()
+                .map(|h| format!("; {h}"))
+                .unwrap_or_default();
             eprintln!("error: {}{help}", error.message);
             continue;
         }
-        let lines =
-            |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
-        let style = Style { color, strict: false, snippets: &lines };
+        let lines = |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
+        let style = Style {
+            color,
+            strict: false,
+            snippets: &lines,
+        };
         let help = error.help.as_deref();
-        eprintln!("{}\n", diagnostic("config", &error.message, help, location.as_ref(), &style));
+        eprintln!(
+            "{}\n",
+            diagnostic("config", &error.message, help, location.as_ref(), &style)
+        );
     }
 }

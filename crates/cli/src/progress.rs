@@ -20,7 +20,10 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Bar { bar, begun: Instant::now() }
+        Bar {
+            bar,
+            begun: Instant::now(),
+        }
     }
 
     pub(crate) fn step(&self, step: Step) {

@@ -27,7 +27,9 @@ impl Workspace {
     pub(crate) fn open(source: &Source) -> Result<Workspace, Error> {
         if let Some(jobs) = source.jobs {
             // Fails only if the pool is there already, which the first call cannot find.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global();
+            let _ = rayon::ThreadPoolBuilder::new()
+                .num_threads(jobs.into())
+                .build_global();
         }
         let read_error = |path: &Path| {
             let path = path.to_owned();
@@ -36,12 +38,18 @@ impl Workspace {
         let mut stream = None;
         let (root, only_file) = if source.path == Path::new("-") {
             let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map_err(read_error(Path::new("-")))?;
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(read_error(Path::new("-")))?;
             stream = Some(bytes);
             (PathBuf::from("."), None)
         } else {
             let metadata = source.path.metadata().map_err(read_error(&source.path))?;
-            if metadata.is_dir() { (source.path.clone(), None) } else { file_in_folder(&source.path) }
+            if metadata.is_dir() {
+                (source.path.clone(), None)
+            } else {
+                file_in_folder(&source.path)
+            }
         };
         let tree = Tree::new(&root).map_err(read_error(&root))?;
         let config = match &source.config {
@@ -51,7 +59,12 @@ impl Workspace {
             }
             None => Config::default(),
         };
-        Ok(Workspace { tree, config, only_file, stream })
+        Ok(Workspace {
+            tree,
+            config,
+            only_file,
+            stream,
+        })
     }
 
     /// Finds the stages and renders them.
@@ -73,15 +86,18 @@ impl Workspace {
         } else {
             ExternalKustomize::new(Program::find(std::env::var_os("PATH").as_deref()))
         });
-        Ok(stagegate_lint::render(layout, &self.tree, &*renderer, &only, progress))
+        Ok(stagegate_lint::render(
+            layout, &self.tree, &*renderer, &only, progress,
+        ))
     }
 
     fn discover(&self) -> Result<Layout, Error> {
         stagegate_repo::discover(&self.tree, self.only_file.as_deref(), &self.config).map_err(
             |error| match error {
-                LayoutError::Config(errors) => {
-                    Error::Config { errors, sources: Arc::clone(self.tree.sources()) }
-                }
+                LayoutError::Config(errors) => Error::Config {
+                    errors,
+                    sources: Arc::clone(self.tree.sources()),
+                },
                 other => Error::Layout(other),
             },
         )
@@ -90,21 +106,33 @@ impl Workspace {
 
 /// A file is linted in its folder; a kustomization file means its folder.
 fn file_in_folder(path: &Path) -> (PathBuf, Option<String>) {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let only = (!KUSTOMIZATION_FILE_NAMES.contains(&name.as_str())).then_some(name);
     (folder.to_owned(), only)
 }
 
 /// The configuration's path is shown as it was typed.
 fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let sources = tree.sources();
     let file = sources.add(path.to_string_lossy().into_owned(), decode(bytes));
-    let Some(source) = sources.get(file) else { return Ok(Config::default()) };
-    Config::read(file, &source)
-        .map_err(|errors| Error::Config { errors, sources: Arc::clone(sources) })
+    let Some(source) = sources.get(file) else {
+        return Ok(Config::default());
+    };
+    Config::read(file, &source).map_err(|errors| Error::Config {
+        errors,
+        sources: Arc::clone(sources),
+    })
 }
 
 /// The stage that `--stage` means: its name, or an alias of it.
@@ -115,5 +143,7 @@ fn chosen(layout: &Layout, name: &str) -> Result<String, Error> {
         return Ok(found.to_owned());
     }
     let help = stagegate_config::suggest(name, names());
-    Err(Error::Usage(format!("there is no stage {name:?} here; {help}")))
+    Err(Error::Usage(format!(
+        "there is no stage {name:?} here; {help}"
+    )))
 }

@@ -1,5 +1,12 @@
 //! The real binary, in a scrubbed environment.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +18,10 @@ use serde_json::Value as Json;
 const STAND_IN: &str = "testdata/bin";
 
 fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 struct Run {
@@ -49,7 +59,11 @@ fn run(args: &[&str], path: &str, stdin: Option<&[u8]>) -> Run {
         .current_dir(project())
         .env_clear()
         .env("PATH", path)
-        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -156,7 +170,10 @@ fn rendered_objects_are_those_of_kustomize_with_their_origin() {
     assert_eq!(objects.len(), 11);
     assert!(objects.iter().all(|o| o["stage"] == "default"));
     assert_eq!(
-        objects.iter().find(|o| o["object"]["kind"] == "Deployment").unwrap()["origin"]["chain"],
+        objects
+            .iter()
+            .find(|o| o["object"]["kind"] == "Deployment")
+            .unwrap()["origin"]["chain"],
         serde_json::json!([
             "kustomization.yml",
             "../../base/kustomization.yml",
@@ -171,7 +188,10 @@ fn policies_and_their_manuals() {
     insta::assert_snapshot!(stagegate(&["policies"]).screen());
     insta::assert_snapshot!(stagegate(&["explain", "resource-limits"]).screen());
     insta::assert_snapshot!(stagegate(&["explain", "resource-limit"]).screen());
-    assert_eq!(stagegate(&["policies", "--format", "json"]).json()[0]["id"], "resource-limits");
+    assert_eq!(
+        stagegate(&["policies", "--format", "json"]).json()[0]["id"],
+        "resource-limits"
+    );
 }
 
 #[test]
@@ -180,8 +200,16 @@ fn without_a_renderer_the_result_is_incomplete() {
     insta::assert_snapshot!(forbidden.screen());
     let absent = run(&["lint", "testdata/repos/overlays"], "/nonexistent", None);
     assert_eq!(absent.code, 2);
-    assert!(absent.stdout.contains("install kustomize"), "{}", absent.stdout);
-    let json = run(&["lint", "testdata/repos/overlays", "--format=json"], "/nonexistent", None);
+    assert!(
+        absent.stdout.contains("install kustomize"),
+        "{}",
+        absent.stdout
+    );
+    let json = run(
+        &["lint", "testdata/repos/overlays", "--format=json"],
+        "/nonexistent",
+        None,
+    );
     assert_eq!(json.json()["errors"].as_array().unwrap().len(), 3);
     assert_eq!(json.json()["summary"]["unrendered"], 3);
     assert_eq!(json.code, 2);
@@ -199,8 +227,14 @@ fn exit_codes_say_what_happened() {
     insta::assert_snapshot!(both.screen());
     assert_eq!(both.code, 2);
     // Neither a single policy nor a stage switches off what could not be judged.
-    assert_eq!(lint_files(&[good, broken], &["--policy", "resource-requests"]).code, 2);
-    assert_eq!(lint_files(&[bad], &["--policy", "resource-requests"]).code, 0);
+    assert_eq!(
+        lint_files(&[good, broken], &["--policy", "resource-requests"]).code,
+        2
+    );
+    assert_eq!(
+        lint_files(&[bad], &["--policy", "resource-requests"]).code,
+        0
+    );
     let config = b"apiVersion: stagegate.dev/v1alpha1\nkind: Config\npolicies:\n  resource-limits: {enforcement: warn}\n";
     let config = ("stagegate.yaml", config.as_slice());
     assert_eq!(lint_files(&[bad, config], &[]).code, 0);
@@ -214,7 +248,10 @@ fn never_green_because_nothing_was_looked_at() {
     insta::assert_snapshot!(nothing.screen());
     assert_eq!(nothing.code, 2);
     assert_eq!(lint_files(&[], &[]).code, 2);
-    assert_eq!(lint_files(&[], &["--format", "json"]).json()["errors"][0]["code"], "no-objects");
+    assert_eq!(
+        lint_files(&[], &["--format", "json"]).json()["errors"][0]["code"],
+        "no-objects"
+    );
     assert_eq!(stagegate(&["lint", "no/such/folder"]).code, 2);
     assert_eq!(stagegate(&["render", "scripts"]).code, 2);
 }
@@ -235,7 +272,9 @@ policies:
     // Unknown keys are found first: names of policies are for the engine to know.
     let run = lint_files(&[("stagegate.yaml", config.as_slice())], &[]);
     insta::assert_snapshot!(run.screen());
-    let fixed = String::from_utf8(config.to_vec()).unwrap().replace("path:", "paths:");
+    let fixed = String::from_utf8(config.to_vec())
+        .unwrap()
+        .replace("path:", "paths:");
     let run = lint_files(&[("stagegate.yaml", fixed.as_bytes())], &[]);
     insta::assert_snapshot!(run.screen());
     let unknown = stagegate(&["lint", "testdata/repos/shop", "--policy", "resource-limit"]);
@@ -247,11 +286,23 @@ policies:
 #[test]
 fn one_stage_by_its_name_or_an_alias() {
     for name in ["prod", "production", "live"] {
-        let json =
-            stagegate(&["lint", "testdata/repos/shop", "--stage", name, "--format=json"]).json();
+        let json = stagegate(&[
+            "lint",
+            "testdata/repos/shop",
+            "--stage",
+            name,
+            "--format=json",
+        ])
+        .json();
         assert_eq!(json["stages"].as_array().unwrap().len(), 1);
         assert_eq!(json["stages"][0]["name"], "prod");
-        assert!(json["findings"].as_array().unwrap().iter().all(|f| f["stage"] == "prod"));
+        assert!(
+            json["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|f| f["stage"] == "prod")
+        );
     }
 }
 
@@ -285,7 +336,14 @@ fn formats_go_where_they_are_sent_and_change_nothing() {
     ]);
     assert_eq!(written.stdout, "");
     assert_eq!(fs::read_to_string(&text_path).unwrap(), text.stdout);
-    let twice = stagegate(&["lint", "testdata/repos/shop", "--format", "json", "--format", "text"]);
+    let twice = stagegate(&[
+        "lint",
+        "testdata/repos/shop",
+        "--format",
+        "json",
+        "--format",
+        "text",
+    ]);
     assert_eq!(twice.code, 2);
 }
 
@@ -332,7 +390,10 @@ fn hostile_files_are_located_errors_and_lose_nothing_beside_them() {
         ("deep-block.yaml", deep_block.as_bytes()),
         ("deep-flow.yaml", deep_flow.as_bytes()),
         ("deep.json", deep_json.as_bytes()),
-        ("duplicate.yaml", b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nkind: Pod\n"),
+        (
+            "duplicate.yaml",
+            b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nkind: Pod\n",
+        ),
         ("nul.yaml", b"a: \0\n"),
         ("tabs.yaml", b"a:\n\tb: 1\n"),
         ("utf8.yaml", b"a: 1\nb: \xff\n"),
@@ -367,11 +428,20 @@ fn a_large_crd_is_read_whole() {
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("crd.yaml"), crd).unwrap();
-    let json = stagegate(&["render", folder.path().to_str().unwrap(), "--format", "json"]).json();
+    let json = stagegate(&[
+        "render",
+        folder.path().to_str().unwrap(),
+        "--format",
+        "json",
+    ])
+    .json();
     let properties = json[0]["object"]["spec"]["properties"].as_object().unwrap();
     assert_eq!(properties.len(), count);
     let last = &properties[&format!("field{count}")]["description"];
-    assert_eq!(last, &format!("A field of a large resource, number {count}."));
+    assert_eq!(
+        last,
+        &format!("A field of a large resource, number {count}.")
+    );
 }
 
 /// The recordings are those of the kustomize that is here, if one is.
@@ -387,6 +457,10 @@ fn a_real_kustomize_gives_what_was_recorded() {
     for repo in ["overlays", "apps", "clean", "flux", "mixed"] {
         let folder = format!("testdata/repos/{repo}");
         let args = ["render", folder.as_str(), "--format", "json"];
-        assert_eq!(run(&args, &path, None).json(), stagegate(&args).json(), "{repo}");
+        assert_eq!(
+            run(&args, &path, None).json(),
+            stagegate(&args).json(),
+            "{repo}"
+        );
     }
 }

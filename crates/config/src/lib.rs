@@ -46,8 +46,7 @@ impl Config {
     /// # Errors
     /// Every mistake in the file, sorted by place: unknown keys, wrong types, unknown values.
     pub fn read(file: FileId, source: &Source) -> Result<Config, Vec<ConfigError>> {
-        let loaded =
-            stagegate_manifest::load(file, source, Format::Yaml, Profile::Kustomize);
+        let loaded = stagegate_manifest::load(file, source, Format::Yaml, Profile::Kustomize);
         let mut errors: Vec<ConfigError> = loaded
             .problems
             .iter()
@@ -67,7 +66,9 @@ impl Config {
                 errors.push(ConfigError {
                     mark: Mark::new(file, 0, 0),
                     message: "the configuration is empty".to_owned(),
-                    help: Some(format!("begin with `apiVersion: {API_VERSION}`, `kind: Config`")),
+                    help: Some(format!(
+                        "begin with `apiVersion: {API_VERSION}`, `kind: Config`"
+                    )),
                 });
             }
             return Err(errors);
@@ -81,6 +82,10 @@ impl Config {
         }
         let config = reader::read(&root, &mut errors);
         errors.sort_by_key(|e| e.mark);
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(errors)
+        }
     }
 }

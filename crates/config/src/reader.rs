@@ -33,15 +33,19 @@ pub(crate) fn read(root: &Node, errors: &mut Vec<ConfigError>) -> Config {
                 format!("the configuration has no {}", required.0),
                 Some(format!("add `{}: {}`", required.0, required.1)),
             ),
-            Some(node) if node.as_str() != Some(required.1) => reader.error(
-                node,
-                format!("{} must be {}", required.0, required.1),
-                None,
-            ),
+            Some(node) if node.as_str() != Some(required.1) => {
+                reader.error(node, format!("{} must be {}", required.0, required.1), None);
+            }
             Some(_) => {}
         }
     }
-    const KEYS: &[&str] = &["apiVersion", "kind", "kubernetesVersion", "stages", "policies"];
+    const KEYS: &[&str] = &[
+        "apiVersion",
+        "kind",
+        "kubernetesVersion",
+        "stages",
+        "policies",
+    ];
     for entry in reader.entries(root, "the configuration") {
         match entry.key.as_str() {
             "apiVersion" | "kind" => {}
@@ -66,7 +70,10 @@ pub(crate) fn read(root: &Node, errors: &mut Vec<ConfigError>) -> Config {
             "policies" => {
                 for policy in reader.entries(&entry.node, "policies") {
                     let settings = reader.policy(policy);
-                    config.settings.policies.insert(policy.key.to_string(), settings);
+                    config
+                        .settings
+                        .policies
+                        .insert(policy.key.to_string(), settings);
                 }
             }
             key if NOT_YET.contains(&key) => reader.errors.push(ConfigError {
@@ -87,7 +94,11 @@ pub(crate) struct Reader<'e> {
 
 impl Reader<'_> {
     pub(crate) fn error(&mut self, node: &Node, message: String, help: Option<String>) {
-        self.errors.push(ConfigError { mark: node.mark, message, help });
+        self.errors.push(ConfigError {
+            mark: node.mark,
+            message,
+            help,
+        });
     }
 
     pub(crate) fn unknown_key(&mut self, entry: &Entry, place: &str, known: &[&str]) {
@@ -102,7 +113,11 @@ impl Reader<'_> {
     /// The entries of an object; an error for anything else.
     pub(crate) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Entry] {
         if node.as_map().is_none() {
-            self.error(node, format!("{what} must be a mapping of keys to values"), None);
+            self.error(
+                node,
+                format!("{what} must be a mapping of keys to values"),
+                None,
+            );
         }
         node.entries()
     }
@@ -164,7 +179,10 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, entry: &Entry) -> PolicySettings {
-        let mut settings = PolicySettings { mark: entry.key_mark, ..PolicySettings::default() };
+        let mut settings = PolicySettings {
+            mark: entry.key_mark,
+            ..PolicySettings::default()
+        };
         const KEYS: &[&str] = &["enforcement", "severity", "parameters", "stages"];
         for field in self.entries(&entry.node, "a policy's configuration") {
             match field.key.as_str() {
@@ -214,7 +232,12 @@ pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let best = known
         .iter()
-        .map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), *k))
+        .map(|k| {
+            (
+                strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()),
+                *k,
+            )
+        })
         .filter(|(similarity, _)| *similarity > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match best {

@@ -40,9 +40,16 @@ impl PathGlob {
         let globs = if trimmed.is_empty() || trimmed == "." {
             GlobSetBuilder::new().add(glob("**")?).build()?
         } else {
-            GlobSetBuilder::new().add(glob(trimmed)?).add(glob(&format!("{trimmed}/**"))?).build()?
+            GlobSetBuilder::new()
+                .add(glob(trimmed)?)
+                .add(glob(&format!("{trimmed}/**"))?)
+                .build()?
         };
-        Ok(PathGlob { pattern: pattern.to_owned(), mark, globs })
+        Ok(PathGlob {
+            pattern: pattern.to_owned(),
+            mark,
+            globs,
+        })
     }
 
     /// Whether a file or folder is meant.
@@ -66,7 +73,9 @@ pub(crate) fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<StageConfig> {
     let mut stages: Vec<StageConfig> = Vec::new();
     let mut after: Vec<Option<(String, Node)>> = Vec::new();
     for item in reader.items(node, "stages") {
-        let Some((stage, follows)) = read_one(item, reader) else { continue };
+        let Some((stage, follows)) = read_one(item, reader) else {
+            continue;
+        };
         if stages.iter().any(|s| s.stage.name == stage.stage.name) {
             reader.error(
                 item.get("name").unwrap_or(item),
@@ -151,15 +160,19 @@ fn read_one(item: &Node, reader: &mut Reader<'_>) -> Option<(StageConfig, Option
     let mut stage = Stage::named(name);
     stage.ceiling = ceiling;
     stage.tier = tier.unwrap_or(stage.tier);
-    Some((StageConfig { stage, paths, namespaces, annotation_waivers }, after))
+    Some((
+        StageConfig {
+            stage,
+            paths,
+            namespaces,
+            annotation_waivers,
+        },
+        after,
+    ))
 }
 
 /// Puts every stage behind the one that it names in `after`.
-fn order(
-    stages: &mut [StageConfig],
-    after: &[Option<(String, Node)>],
-    reader: &mut Reader<'_>,
-) {
+fn order(stages: &mut [StageConfig], after: &[Option<(String, Node)>], reader: &mut Reader<'_>) {
     for follows in after.iter().flatten() {
         if !stages.iter().any(|s| s.stage.name == follows.0) {
             reader.error(
@@ -176,8 +189,13 @@ fn order(
     for round in 0..=stages.len() {
         let mut changed = None;
         for (i, follows) in after.iter().enumerate() {
-            let Some((name, node)) = follows else { continue };
-            let before = stages.iter().find(|s| s.stage.name == *name).map(|s| s.stage.order);
+            let Some((name, node)) = follows else {
+                continue;
+            };
+            let before = stages
+                .iter()
+                .find(|s| s.stage.name == *name)
+                .map(|s| s.stage.order);
             if let Some(before) = before
                 && stages[i].stage.order <= before
             {
@@ -188,7 +206,11 @@ fn order(
         match changed {
             None => return,
             Some(node) if round == stages.len() => {
-                reader.error(node, "stages come after each other in a circle".to_owned(), None);
+                reader.error(
+                    node,
+                    "stages come after each other in a circle".to_owned(),
+                    None,
+                );
             }
             Some(_) => {}
         }

@@ -11,7 +11,11 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
             .iter()
             .map(|e| {
                 let at = sources.locate(e.mark).unwrap();
-                let help = e.help.as_deref().map(|h| format!(" ({h})")).unwrap_or_default();
+                let help = e
+                    .help
+                    .as_deref()
+                    .map(|h| format!(" ({h})"))
+                    .unwrap_or_default();
                 format!("{}:{}: {}{help}", at.line, at.column, e.message)
             })
             .collect()
@@ -40,7 +44,11 @@ policies:
 "
     ))
     .unwrap();
-    let names: Vec<_> = config.stages.iter().map(|s| s.stage.name.as_str()).collect();
+    let names: Vec<_> = config
+        .stages
+        .iter()
+        .map(|s| s.stage.name.as_str())
+        .collect();
     assert_eq!(names, ["staging", "canary", "prod"]);
     assert_eq!(config.stages[0].stage.ceiling, Some(Enforcement::Warn));
     assert_eq!(config.stages[0].stage.tier, Tier::Production);
@@ -94,7 +102,10 @@ fn circles_and_unreadable_files_are_errors() {
     let circle = format!(
         "{HEAD}stages:\n  - {{name: a, after: b, paths: []}}\n  - {{name: b, after: a, paths: []}}\n"
     );
-    assert_eq!(read(&circle).unwrap_err(), ["5:22: stages come after each other in a circle"]);
+    assert_eq!(
+        read(&circle).unwrap_err(),
+        ["5:22: stages come after each other in a circle"]
+    );
     assert_eq!(read("a: [").unwrap_err().len(), 1);
     assert_eq!(read("").unwrap_err().len(), 1);
     assert_eq!(read(&format!("{HEAD}policies: 1\n")).unwrap_err().len(), 1);

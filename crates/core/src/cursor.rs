@@ -22,7 +22,11 @@ enum Step<'a> {
 impl<'a> Cursor<'a> {
     /// The object itself.
     pub fn root(node: &'a Node) -> Self {
-        Cursor { node: Some(node), step: Step::Root, parent: None }
+        Cursor {
+            node: Some(node),
+            step: Step::Root,
+            parent: None,
+        }
     }
 
     /// The member of that name, which may be absent (`null` is absent).
@@ -42,11 +46,15 @@ impl<'a> Cursor<'a> {
     where
         'a: 'b,
     {
-        self.node.map_or(&[][..], Node::items).iter().enumerate().map(move |(i, node)| Cursor {
-            node: Some(node),
-            step: Step::Item(i),
-            parent: Some(self),
-        })
+        self.node
+            .map_or(&[][..], Node::items)
+            .iter()
+            .enumerate()
+            .map(move |(i, node)| Cursor {
+                node: Some(node),
+                step: Step::Item(i),
+                parent: Some(self),
+            })
     }
 
     /// The value, unless it is absent.
@@ -56,7 +64,10 @@ impl<'a> Cursor<'a> {
 
     /// Whether `null` was written here. It counts as absent, except to those who ask.
     pub fn is_null(&self) -> bool {
-        match (self.step, self.parent.and_then(Cursor::node).map(|n| &n.value)) {
+        match (
+            self.step,
+            self.parent.and_then(Cursor::node).map(|n| &n.value),
+        ) {
             (Step::Member(key), Some(Value::Object(map))) => {
                 map.get(key).is_some_and(|n| matches!(n.value, Value::Null))
             }
@@ -144,7 +155,11 @@ pub fn list_item_key(list: &str, item: &Node) -> String {
     };
     let parts: Vec<String> = keys
         .iter()
-        .filter_map(|key| item.get(key).and_then(scalar).map(|value| format!("{key}={value}")))
+        .filter_map(|key| {
+            item.get(key)
+                .and_then(scalar)
+                .map(|value| format!("{key}={value}"))
+        })
         .collect();
     if parts.is_empty() {
         scalar(item).unwrap_or_else(|| format!("#{:016x}", content_hash(item)))
@@ -167,8 +182,10 @@ fn content_hash(node: &Node) -> u64 {
     use xxhash_rust::xxh3::xxh3_64;
     match &node.value {
         Value::Array(items) => {
-            let hashes: Vec<u8> =
-                items.iter().flat_map(|n| content_hash(n).to_le_bytes()).collect();
+            let hashes: Vec<u8> = items
+                .iter()
+                .flat_map(|n| content_hash(n).to_le_bytes())
+                .collect();
             xxh3_64(&hashes) ^ 1
         }
         Value::Object(map) => map.iter().fold(2, |sum: u64, e| {
@@ -202,8 +219,14 @@ mod tests {
         let limits = resources.member("limits");
         let memory = limits.member("memory");
         assert!(memory.node().is_none());
-        assert_eq!(memory.pointer().as_str(), "/spec/containers/1/resources/limits");
-        assert_eq!(memory.key(), "spec/containers[name=b]/resources/limits/memory");
+        assert_eq!(
+            memory.pointer().as_str(),
+            "/spec/containers/1/resources/limits"
+        );
+        assert_eq!(
+            memory.key(),
+            "spec/containers[name=b]/resources/limits/memory"
+        );
     }
 
     #[test]
@@ -216,6 +239,9 @@ mod tests {
         let port: Node =
             serde_json::from_str(r#"{"name": "http", "containerPort": 80, "protocol": "TCP"}"#)
                 .unwrap();
-        assert_eq!(list_item_key("ports", &port), "containerPort=80,protocol=TCP");
+        assert_eq!(
+            list_item_key("ports", &port),
+            "containerPort=80,protocol=TCP"
+        );
     }
 }

@@ -171,8 +171,10 @@ impl Engine {
             }
         }
 
-        let configured: Vec<Configured> =
-            policies.into_iter().map(|p| Configured::new(p, &settings, &mut errors)).collect();
+        let configured: Vec<Configured> = policies
+            .into_iter()
+            .map(|p| Configured::new(p, &settings, &mut errors))
+            .collect();
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -199,7 +201,12 @@ impl Engine {
                     .push(i);
             }
         }
-        Ok(Engine { policies: configured, settings, by_kind, for_all })
+        Ok(Engine {
+            policies: configured,
+            settings,
+            by_kind,
+            for_all,
+        })
     }
 
     /// The policies, sorted by id, each with what happens in a stage.
@@ -220,7 +227,11 @@ impl Engine {
             // What could not be judged is told in every stage, whatever its ceiling.
             return policy.meta.enforcement;
         }
-        if self.settings.only.as_ref().is_some_and(|only| !only.iter().any(|id| *id == policy.meta.id))
+        if self
+            .settings
+            .only
+            .as_ref()
+            .is_some_and(|only| !only.iter().any(|id| *id == policy.meta.id))
         {
             return Enforcement::Off;
         }
@@ -230,16 +241,23 @@ impl Engine {
             .and_then(|(enforcement, _)| *enforcement)
             .or(policy.enforcement)
             .unwrap_or_else(|| policy.meta.default_enforcement(stage.tier));
-        stage.ceiling.map_or(enforcement, |ceiling| enforcement.min(ceiling))
+        stage
+            .ceiling
+            .map_or(enforcement, |ceiling| enforcement.min(ceiling))
     }
 
     /// Judges a subject: every policy that takes it runs, each by itself, so that a panic or an
     /// error in one is that policy's error and loses nothing of the others.
     pub fn review(&self, subject: &Subject<'_>, world: &World<'_>, limits: &Limits<'_>) -> Verdict {
-        let mut verdict = Verdict { allowed: true, ..Verdict::default() };
+        let mut verdict = Verdict {
+            allowed: true,
+            ..Verdict::default()
+        };
         match subject {
             Subject::Review(review) => {
-                let Some(object) = review.object else { return verdict };
+                let Some(object) = review.object else {
+                    return verdict;
+                };
                 let reference = &object.reference;
                 let key = (reference.group().to_owned(), reference.kind.clone());
                 let by_kind = self.by_kind.get(&key).map_or(&[][..], Vec::as_slice);
@@ -257,12 +275,18 @@ impl Engine {
             }
         }
         verdict.findings.sort_by(|a, b| {
-            (&a.meta.id, &a.violation.pointer, &a.violation.key, &a.violation.message).cmp(&(
-                &b.meta.id,
-                &b.violation.pointer,
-                &b.violation.key,
-                &b.violation.message,
-            ))
+            (
+                &a.meta.id,
+                &a.violation.pointer,
+                &a.violation.key,
+                &a.violation.message,
+            )
+                .cmp(&(
+                    &b.meta.id,
+                    &b.violation.pointer,
+                    &b.violation.key,
+                    &b.violation.message,
+                ))
         });
         verdict.errors.sort_by(|a, b| a.0.id.cmp(&b.0.id));
         verdict
@@ -280,8 +304,16 @@ impl Engine {
         if enforcement == Enforcement::Off {
             return;
         }
-        let parameters = policy.stages.get(&world.stage.name).map_or(&policy.parameters, |s| &s.1);
-        let context = Context { subject, world, settings: &self.settings, parameters };
+        let parameters = policy
+            .stages
+            .get(&world.stage.name)
+            .map_or(&policy.parameters, |s| &s.1);
+        let context = Context {
+            subject,
+            world,
+            settings: &self.settings,
+            parameters,
+        };
         let result = if limits.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             Err(PolicyError::Stopped)
         } else {
@@ -292,14 +324,16 @@ impl Engine {
         match result {
             Ok(violations) => {
                 verdict.allowed &= violations.is_empty() || enforcement != Enforcement::Deny;
-                verdict.findings.extend(violations.into_iter().map(|violation| Finding {
-                    meta: Arc::clone(&policy.meta),
-                    severity: policy.severity,
-                    enforcement,
-                    status: Status::Active,
-                    object: None,
-                    violation,
-                }));
+                verdict
+                    .findings
+                    .extend(violations.into_iter().map(|violation| Finding {
+                        meta: Arc::clone(&policy.meta),
+                        severity: policy.severity,
+                        enforcement,
+                        status: Status::Active,
+                        object: None,
+                        violation,
+                    }));
             }
             Err(error) => {
                 verdict.allowed &= enforcement != Enforcement::Deny;
@@ -367,12 +401,18 @@ fn defaults(parameters: &[Parameter]) -> Node {
 /// `given` over `base`, checked against what the policy takes.
 fn merge(meta: &Meta, base: &Node, given: Option<&Node>, errors: &mut Vec<EngineError>) -> Node {
     let mut merged = base.clone();
-    let Value::Object(map) = &mut merged.value else { return merged };
+    let Value::Object(map) = &mut merged.value else {
+        return merged;
+    };
     for entry in given.map_or(&[][..], Node::entries) {
         match meta.parameters.iter().find(|p| p.name == entry.key) {
             None => errors.push(EngineError {
                 mark: entry.key_mark,
-                message: format!("the policy {} has no parameter {:?}", meta.id, entry.key.as_str()),
+                message: format!(
+                    "the policy {} has no parameter {:?}",
+                    meta.id,
+                    entry.key.as_str()
+                ),
                 unknown: Some((
                     entry.key.to_string(),
                     meta.parameters.iter().map(|p| p.name.to_owned()).collect(),
@@ -484,16 +524,29 @@ mod tests {
             dry_run: false,
         };
         let inventory = Inventory::default();
-        engine.review(&Subject::Review(review), &World { stage, inventory: &inventory }, limits)
+        engine.review(
+            &Subject::Review(review),
+            &World {
+                stage,
+                inventory: &inventory,
+            },
+            limits,
+        )
     }
 
     #[test]
     fn a_panic_is_the_error_of_its_policy_and_the_others_still_judge() {
-        let policies = vec![rule("b-bad", || panic!("boom")), rule("a-good", one_violation)];
+        let policies = vec![
+            rule("b-bad", || panic!("boom")),
+            rule("a-good", one_violation),
+        ];
         let engine = Engine::new(policies, Settings::default()).ok().unwrap();
         let verdict = judge(&engine, &stage("dev"), &Limits::default());
         assert_eq!(verdict.findings.len(), 1);
-        assert_eq!(verdict.errors[0].1, PolicyError::Panicked("boom".to_owned()));
+        assert_eq!(
+            verdict.errors[0].1,
+            PolicyError::Panicked("boom".to_owned())
+        );
         assert!(verdict.allowed);
         // Where it would deny, what was not judged is not let through.
         assert!(!judge(&engine, &stage("prod"), &Limits::default()).allowed);
@@ -501,9 +554,14 @@ mod tests {
 
     #[test]
     fn the_stop_signal_is_an_error_and_never_a_finding() {
-        let engine = Engine::new(vec![rule("a", one_violation)], Settings::default()).ok().unwrap();
+        let engine = Engine::new(vec![rule("a", one_violation)], Settings::default())
+            .ok()
+            .unwrap();
         let stop = AtomicBool::new(true);
-        let limits = Limits { stop: Some(&stop), ..Limits::default() };
+        let limits = Limits {
+            stop: Some(&stop),
+            ..Limits::default()
+        };
         let verdict = judge(&engine, &stage("dev"), &limits);
         assert!(verdict.findings.is_empty());
         assert_eq!(verdict.errors[0].1, PolicyError::Stopped);
@@ -512,36 +570,58 @@ mod tests {
     #[test]
     fn enforcement_follows_tier_configuration_override_and_ceiling() {
         let of = |settings: PolicySettings, stage: &Stage| {
-            let settings =
-                Settings { policies: [("a".to_owned(), settings)].into(), ..Settings::default() };
-            let engine = Engine::new(vec![rule("a", one_violation)], settings).ok().unwrap();
+            let settings = Settings {
+                policies: [("a".to_owned(), settings)].into(),
+                ..Settings::default()
+            };
+            let engine = Engine::new(vec![rule("a", one_violation)], settings)
+                .ok()
+                .unwrap();
             engine.enforcement("a", stage)
         };
         let plain = PolicySettings::default;
         assert_eq!(of(plain(), &stage("dev")), Enforcement::Warn);
         assert_eq!(of(plain(), &stage("production")), Enforcement::Deny);
-        let audit = PolicySettings { enforcement: Some(Enforcement::Audit), ..plain() };
+        let audit = PolicySettings {
+            enforcement: Some(Enforcement::Audit),
+            ..plain()
+        };
         assert_eq!(of(audit.clone(), &stage("prod")), Enforcement::Audit);
         let mut with_override = audit;
         with_override.stages.insert(
             "prod".to_owned(),
-            StageOverride { enforcement: Some(Enforcement::Deny), parameters: None },
+            StageOverride {
+                enforcement: Some(Enforcement::Deny),
+                parameters: None,
+            },
         );
         assert_eq!(of(with_override.clone(), &stage("prod")), Enforcement::Deny);
         assert_eq!(of(with_override.clone(), &stage("dev")), Enforcement::Audit);
-        let capped = Stage { ceiling: Some(Enforcement::Warn), ..stage("prod") };
+        let capped = Stage {
+            ceiling: Some(Enforcement::Warn),
+            ..stage("prod")
+        };
         assert_eq!(of(with_override, &capped), Enforcement::Warn);
     }
 
     #[test]
     fn mistakes_in_the_settings_are_all_told() {
         let parameters: Node = serde_json::from_str(r#"{"flag": 1, "flaq": true}"#).unwrap();
-        let own = PolicySettings { parameters: Some(parameters), ..PolicySettings::default() };
+        let own = PolicySettings {
+            parameters: Some(parameters),
+            ..PolicySettings::default()
+        };
         let settings = Settings {
-            policies: [("a".to_owned(), own), ("b".to_owned(), PolicySettings::default())].into(),
+            policies: [
+                ("a".to_owned(), own),
+                ("b".to_owned(), PolicySettings::default()),
+            ]
+            .into(),
             ..Settings::default()
         };
-        let errors = Engine::new(vec![rule("a", one_violation)], settings).err().unwrap();
+        let errors = Engine::new(vec![rule("a", one_violation)], settings)
+            .err()
+            .unwrap();
         let messages: Vec<_> = errors.iter().map(|e| e.message.as_str()).collect();
         assert_eq!(
             messages,

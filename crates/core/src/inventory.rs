@@ -19,7 +19,10 @@ pub struct Inventory {
 impl Inventory {
     /// An inventory of these objects, in this order.
     pub fn new(objects: Vec<Arc<Object>>) -> Self {
-        Inventory { objects, by_kind: OnceLock::new() }
+        Inventory {
+            objects,
+            by_kind: OnceLock::new(),
+        }
     }
 
     /// Every object.

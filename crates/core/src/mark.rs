@@ -21,7 +21,11 @@ pub struct Mark {
 
 impl Mark {
     /// The mark of what was not written in any file: an object that came over the wire.
-    pub const NONE: Mark = Mark { file: FileId(u32::MAX), start: 0, end: 0 };
+    pub const NONE: Mark = Mark {
+        file: FileId(u32::MAX),
+        start: 0,
+        end: 0,
+    };
 
     /// A range of bytes in a file.
     pub const fn new(file: FileId, start: u32, end: u32) -> Self {

@@ -26,7 +26,13 @@ impl Object {
     /// is missing.
     pub fn new(node: Node, origin: Arc<Origin>) -> Option<Object> {
         let reference = ObjectRef::of(&node)?;
-        Some(Object { node, reference, origin, removed: Vec::new(), source: None })
+        Some(Object {
+            node,
+            reference,
+            origin,
+            removed: Vec::new(),
+            source: None,
+        })
     }
 
     /// What the object is called where it was written.
@@ -64,13 +70,19 @@ impl ObjectRef {
     pub fn of(node: &Node) -> Option<ObjectRef> {
         let text = |key: &str| node.get(key)?.as_str().filter(|s| !s.is_empty());
         let metadata = |key: &str| {
-            node.get("metadata")?.get(key)?.as_str().filter(|s| !s.is_empty()).map(str::to_owned)
+            node.get("metadata")?
+                .get(key)?
+                .as_str()
+                .filter(|s| !s.is_empty())
+                .map(str::to_owned)
         };
         Some(ObjectRef {
             api_version: text("apiVersion")?.to_owned(),
             kind: text("kind")?.to_owned(),
             namespace: metadata("namespace"),
-            name: metadata("name").or_else(|| metadata("generateName")).unwrap_or_default(),
+            name: metadata("name")
+                .or_else(|| metadata("generateName"))
+                .unwrap_or_default(),
         })
     }
 
@@ -87,6 +99,10 @@ impl fmt::Display for ObjectRef {
         if let Some(namespace) = &self.namespace {
             write!(f, "{namespace}/")?;
         }
-        f.write_str(if self.name.is_empty() { "(without a name)" } else { &self.name })
+        f.write_str(if self.name.is_empty() {
+            "(without a name)"
+        } else {
+            &self.name
+        })
     }
 }

@@ -68,7 +68,10 @@ mod tests {
     fn names_with_slashes_and_tildes_survive() {
         let pointer = Pointer::root().join("metadata").join("a/b~c").join(3);
         assert_eq!(pointer.as_str(), "/metadata/a~1b~0c/3");
-        assert_eq!(pointer.segments().collect::<Vec<_>>(), ["metadata", "a/b~c", "3"]);
+        assert_eq!(
+            pointer.segments().collect::<Vec<_>>(),
+            ["metadata", "a/b~c", "3"]
+        );
         assert_eq!(Pointer::parse("spec"), None);
     }
 }

@@ -180,14 +180,22 @@ pub enum Enforcement {
 
 impl Severity {
     /// All, mildest first.
-    pub const ALL: [Severity; 4] =
-        [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+    pub const ALL: [Severity; 4] = [
+        Severity::Low,
+        Severity::Medium,
+        Severity::High,
+        Severity::Critical,
+    ];
 }
 
 impl Enforcement {
     /// All, mildest first.
-    pub const ALL: [Enforcement; 4] =
-        [Enforcement::Off, Enforcement::Audit, Enforcement::Warn, Enforcement::Deny];
+    pub const ALL: [Enforcement; 4] = [
+        Enforcement::Off,
+        Enforcement::Audit,
+        Enforcement::Warn,
+        Enforcement::Deny,
+    ];
 }
 
 impl fmt::Display for Severity {
@@ -255,12 +263,19 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// A parameter that is a list of strings.
     pub fn strings(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.parameters.get(name).map_or(&[][..], Node::items).iter().filter_map(Node::as_str)
+        self.parameters
+            .get(name)
+            .map_or(&[][..], Node::items)
+            .iter()
+            .filter_map(Node::as_str)
     }
 
     /// A parameter that is true or false.
     pub fn flag(&self, name: &str) -> bool {
-        self.parameters.get(name).and_then(Node::as_bool).unwrap_or_default()
+        self.parameters
+            .get(name)
+            .and_then(Node::as_bool)
+            .unwrap_or_default()
     }
 }
 
@@ -318,7 +333,10 @@ impl Violation {
     /// Names another place of the same object.
     #[must_use]
     pub fn related(mut self, cursor: &Cursor<'_>, message: String) -> Self {
-        self.related.push(Related { pointer: cursor.pointer(), message });
+        self.related.push(Related {
+            pointer: cursor.pointer(),
+            message,
+        });
         self
     }
 }

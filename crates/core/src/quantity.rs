@@ -19,10 +19,14 @@ pub struct Quantity {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// The text has no digits, or something stands in the number that does not belong there.
-    #[error("is not a quantity: it must be a number with an optional suffix, such as 500m, 0.5 or 128Mi")]
+    #[error(
+        "is not a quantity: it must be a number with an optional suffix, such as 500m, 0.5 or 128Mi"
+    )]
     Format,
     /// The letters behind the number are no suffix that Kubernetes knows.
-    #[error("has the unknown suffix {0:?}: Kubernetes knows n u m k M G T P E, Ki Mi Gi Ti Pi Ei and exponents such as e3")]
+    #[error(
+        "has the unknown suffix {0:?}: Kubernetes knows n u m k M G T P E, Ki Mi Gi Ti Pi Ei and exponents such as e3"
+    )]
     Suffix(String),
     /// Neither a string nor a number.
     #[error("must be a string or a number")]
@@ -41,7 +45,9 @@ impl Quantity {
 
     /// A whole number of units.
     pub fn from_units(units: i64) -> Self {
-        Quantity { nanos: i128::from(units) * NANOS as i128 }
+        Quantity {
+            nanos: i128::from(units) * NANOS as i128,
+        }
     }
 
     /// Reads the text of a quantity.
@@ -54,7 +60,10 @@ impl Quantity {
             Some(b'+') => (false, &text[1..]),
             _ => (false, text),
         };
-        let number_len = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        let number_len = rest
+            .bytes()
+            .take_while(|b| b.is_ascii_digit() || *b == b'.')
+            .count();
         let (number, suffix) = rest.split_at(number_len);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -69,7 +78,9 @@ impl Quantity {
         amount.exponent += decimal + 9 - i64::try_from(fraction.len()).unwrap_or(i64::MAX);
         let cap = if binary == 0 { DECIMAL_CAP } else { BINARY_CAP };
         let magnitude = i128::try_from(amount.scaled(binary).min(cap)).unwrap_or(i128::MAX);
-        Ok(Quantity { nanos: if negative { -magnitude } else { magnitude } })
+        Ok(Quantity {
+            nanos: if negative { -magnitude } else { magnitude },
+        })
     }
 
     /// Reads a quantity from an object: a string or, as YAML often has it, a number.
@@ -92,7 +103,9 @@ impl Quantity {
         const MILLI: i128 = 1_000_000;
         // Division of a negative amount rounds towards zero, which is up.
         let up = i128::from(self.nanos > 0 && self.nanos % MILLI != 0);
-        Quantity { nanos: (self.nanos / MILLI + up) * MILLI }
+        Quantity {
+            nanos: (self.nanos / MILLI + up) * MILLI,
+        }
     }
 
     /// Greater than nothing.
@@ -141,7 +154,11 @@ struct Decimal {
 impl Decimal {
     /// Appends a digit; digits beyond what the mantissa holds only count as size.
     fn push(&mut self, digit: u8) {
-        match self.mantissa.checked_mul(10).and_then(|m| m.checked_add(u128::from(digit))) {
+        match self
+            .mantissa
+            .checked_mul(10)
+            .and_then(|m| m.checked_add(u128::from(digit)))
+        {
             Some(mantissa) if self.exponent == 0 => self.mantissa = mantissa,
             _ => {
                 self.exponent += 1;
@@ -203,7 +220,16 @@ mod tests {
     #[test]
     fn equal_amounts_in_different_notations_are_equal() {
         for group in [
-            &["0.5", "500m", ".5", "+0.5", "0.50", "5e-1", "500000u", "500000000n"][..],
+            &[
+                "0.5",
+                "500m",
+                ".5",
+                "+0.5",
+                "0.50",
+                "5e-1",
+                "500000u",
+                "500000000n",
+            ][..],
             &["1e8", "100M", "1E8", "100000k", "0.1G", "100000000", "1e+8"],
             &["128Mi", "131072Ki", "134217728", "0.125Gi", "134217.728k"],
             &["1", "1000m", "1.", "01", "1e0"],
@@ -238,11 +264,32 @@ mod tests {
 
     #[test]
     fn what_the_api_server_refuses_is_an_error() {
-        for text in ["", "lots", "-", ".", "1.2.3", " 1", "1 ", "m", "+-1", "${MEMORY}", "1,5"] {
+        for text in [
+            "",
+            "lots",
+            "-",
+            ".",
+            "1.2.3",
+            " 1",
+            "1 ",
+            "m",
+            "+-1",
+            "${MEMORY}",
+            "1,5",
+        ] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
-        for (text, suffix) in [("1Q", "Q"), ("1mi", "mi"), ("1e", "e"), ("1KI", "KI"), ("1GB", "GB")] {
-            assert_eq!(Quantity::parse(text), Err(QuantityError::Suffix(suffix.to_owned())));
+        for (text, suffix) in [
+            ("1Q", "Q"),
+            ("1mi", "mi"),
+            ("1e", "e"),
+            ("1KI", "KI"),
+            ("1GB", "GB"),
+        ] {
+            assert_eq!(
+                Quantity::parse(text),
+                Err(QuantityError::Suffix(suffix.to_owned()))
+            );
         }
     }
 
@@ -253,7 +300,10 @@ mod tests {
         assert_eq!(number(Number::Int(2)), Ok(q("2")));
         assert_eq!(number(Number::Float(0.25)), Ok(q("250m")));
         assert_eq!(number(Number::Float(1e22)), Ok(q("1e22")));
-        assert_eq!(Quantity::from_node(&node(Value::Bool(true))), Err(QuantityError::Type));
+        assert_eq!(
+            Quantity::from_node(&node(Value::Bool(true))),
+            Err(QuantityError::Type)
+        );
     }
 
     proptest! {

@@ -51,7 +51,10 @@ pub struct KubernetesVersion {
 
 impl Default for KubernetesVersion {
     fn default() -> Self {
-        KubernetesVersion { major: 1, minor: 34 }
+        KubernetesVersion {
+            major: 1,
+            minor: 34,
+        }
     }
 }
 
@@ -61,7 +64,10 @@ impl KubernetesVersion {
         let text = text.strip_prefix('v').unwrap_or(text);
         let text = text.split(['+', '-']).next()?;
         let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
-        let version = KubernetesVersion { major: parts.next()??, minor: parts.next()?? };
+        let version = KubernetesVersion {
+            major: parts.next()??,
+            minor: parts.next()??,
+        };
         (parts.clone().count() <= 1 && parts.all(|p| p.is_some())).then_some(version)
     }
 }
@@ -78,7 +84,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_in_every_common_form() {
-        let version = Some(KubernetesVersion { major: 1, minor: 34 });
+        let version = Some(KubernetesVersion {
+            major: 1,
+            minor: 34,
+        });
         for text in ["1.34", "v1.34", "1.34.2", "v1.34.2+k3s1", "1.34-eks-1"] {
             assert_eq!(KubernetesVersion::parse(text), version, "{text}");
         }

@@ -64,15 +64,25 @@ impl StageName {
         if let Some(rest) = lower.strip_prefix("pr-")
             && !rest.is_empty()
         {
-            return Some(StageName { name: lower, tier: Tier::Other, order: ORDER_KNOWN });
+            return Some(StageName {
+                name: lower,
+                tier: Tier::Other,
+                order: ORDER_KNOWN,
+            });
         }
-        KNOWN.iter().zip(0u32..).find(|(aliases, _)| aliases.contains(&lower.as_str())).map(
-            |(aliases, row)| StageName {
+        KNOWN
+            .iter()
+            .zip(0u32..)
+            .find(|(aliases, _)| aliases.contains(&lower.as_str()))
+            .map(|(aliases, row)| StageName {
                 name: aliases[0].to_owned(),
-                tier: if aliases[0] == "prod" { Tier::Production } else { Tier::Other },
+                tier: if aliases[0] == "prod" {
+                    Tier::Production
+                } else {
+                    Tier::Other
+                },
                 order: ORDER_KNOWN + row * 10,
-            },
-        )
+            })
     }
 
     /// The stage that a name stands for where every name is a stage, such as a folder in
@@ -84,10 +94,15 @@ impl StageName {
         }
         let prefix = name.split(['-', '_', '.']).next().and_then(Self::known);
         match prefix {
-            Some(known) => StageName { name: name.to_owned(), ..known },
-            None => {
-                StageName { name: name.to_owned(), tier: Tier::Other, order: ORDER_UNKNOWN }
-            }
+            Some(known) => StageName {
+                name: name.to_owned(),
+                ..known
+            },
+            None => StageName {
+                name: name.to_owned(),
+                tier: Tier::Other,
+                order: ORDER_UNKNOWN,
+            },
         }
     }
 }
@@ -100,7 +115,12 @@ impl Stage {
 
     /// The stage of a name, without a ceiling.
     pub fn named(name: StageName) -> Stage {
-        Stage { name: name.name, tier: name.tier, order: name.order, ceiling: None }
+        Stage {
+            name: name.name,
+            tier: name.tier,
+            order: name.order,
+            ceiling: None,
+        }
     }
 
     /// The stage of roots that belong to none.
@@ -125,7 +145,9 @@ impl Stage {
 
     /// The order of promotion; stages of one step in the order of their names.
     pub fn promotion_order(&self, other: &Stage) -> Ordering {
-        self.order.cmp(&other.order).then_with(|| self.name.cmp(&other.name))
+        self.order
+            .cmp(&other.order)
+            .then_with(|| self.name.cmp(&other.name))
     }
 }
 
@@ -144,19 +166,36 @@ mod tests {
             ("live", "prod"),
             ("PROD", "prod"),
         ] {
-            assert_eq!(StageName::known(alias).map(|s| s.name).as_deref(), Some(name));
+            assert_eq!(
+                StageName::known(alias).map(|s| s.name).as_deref(),
+                Some(name)
+            );
         }
-        for no_stage in ["apps", "productions", "pr-", "base", "prod-eu", "testing", "demo"] {
+        for no_stage in [
+            "apps",
+            "productions",
+            "pr-",
+            "base",
+            "prod-eu",
+            "testing",
+            "demo",
+        ] {
             assert_eq!(StageName::known(no_stage), None, "{no_stage}");
         }
-        assert_eq!(StageName::known("pr-42").map(|s| s.name).as_deref(), Some("pr-42"));
+        assert_eq!(
+            StageName::known("pr-42").map(|s| s.name).as_deref(),
+            Some("pr-42")
+        );
     }
 
     #[test]
     fn prod_eu_is_its_own_stage_with_the_tier_and_order_of_prod() {
         let eu = StageName::any("prod-eu");
         let prod = StageName::any("production");
-        assert_eq!((eu.name.as_str(), eu.tier, eu.order), ("prod-eu", prod.tier, prod.order));
+        assert_eq!(
+            (eu.name.as_str(), eu.tier, eu.order),
+            ("prod-eu", prod.tier, prod.order)
+        );
         assert_eq!(StageName::any("cluster-7").tier, Tier::Other);
     }
 
@@ -164,6 +203,9 @@ mod tests {
     fn promotion_runs_from_preview_to_prod() {
         let mut names = ["prod", "dev", "uat", "pr-1", "staging", "qa", "test", "eu"];
         names.sort_by_key(|n| StageName::any(n).order);
-        assert_eq!(names, ["eu", "pr-1", "dev", "test", "qa", "uat", "staging", "prod"]);
+        assert_eq!(
+            names,
+            ["eu", "pr-1", "dev", "test", "qa", "uat", "staging", "prod"]
+        );
     }
 }

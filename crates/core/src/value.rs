@@ -85,14 +85,20 @@ impl PartialEq for Node {
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
         self.entries.len() == other.entries.len()
-            && self.entries.iter().all(|e| other.get(&e.key).is_some_and(|n| *n == e.node))
+            && self
+                .entries
+                .iter()
+                .all(|e| other.get(&e.key).is_some_and(|n| *n == e.node))
     }
 }
 
 impl Node {
     /// A node that was not written in any file.
     pub fn unmarked(value: Value) -> Self {
-        Node { mark: Mark::NONE, value }
+        Node {
+            mark: Mark::NONE,
+            value,
+        }
     }
 
     /// The member of that name, if this is an object that has it. `null` counts as absent, as it
@@ -159,7 +165,9 @@ impl Node {
 
     /// The node that a pointer names; `null` values are found too.
     pub fn at(&self, pointer: &Pointer) -> Option<&Node> {
-        pointer.segments().try_fold(self, |node, segment| node.child(&segment))
+        pointer
+            .segments()
+            .try_fold(self, |node, segment| node.child(&segment))
     }
 
     /// The node that a pointer names, or its nearest ancestor that exists: where a person would
@@ -222,7 +230,10 @@ impl Map {
 
     /// The value of a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        self.entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.node)
+        self.entries
+            .iter_mut()
+            .find(|e| e.key == key)
+            .map(|e| &mut e.node)
     }
 
     /// Sets a key: the value replaces an existing one in its place, or is added at the end.
@@ -268,9 +279,13 @@ impl Number {
             return None;
         }
         // 2^63 itself does not fit; -2^63 does.
-        if f.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f)
+        if f.fract() == 0.0
+            && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f)
         {
-            #[expect(clippy::cast_possible_truncation, reason = "the range was just checked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the range was just checked"
+            )]
             return Some(Number::Int(f as i64));
         }
         Some(Number::Float(f))
@@ -282,6 +297,7 @@ impl fmt::Display for Number {
         match self {
             Number::Int(i) => write!(f, "{i}"),
             // Debug formatting switches to an exponent for large numbers, as JSON writers do.
+            #[expect(clippy::use_debug, reason = "the format is the point")]
             Number::Float(x) => write!(f, "{x:?}"),
         }
     }
@@ -327,15 +343,22 @@ struct NodeSeed {
 }
 
 impl NodeSeed {
-    fn deserialize_node<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+    fn deserialize_node<'de, D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Node, D::Error> {
         deserializer.deserialize_any(self).map(Node::unmarked)
     }
 
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(E::custom(format_args!(
+                "nested deeper than {MAX_DEPTH} levels"
+            )));
         }
-        Ok(NodeSeed { depth: self.depth + 1 })
+        Ok(NodeSeed {
+            depth: self.depth + 1,
+        })
     }
 }
 
@@ -369,7 +392,10 @@ impl<'de> Visitor<'de> for NodeSeed {
     fn visit_u64<E: de::Error>(self, u: u64) -> Result<Value, E> {
         match i64::try_from(u) {
             Ok(i) => Ok(Value::Number(Number::Int(i))),
-            #[expect(clippy::cast_precision_loss, reason = "what the API server does with it")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "what the API server does with it"
+            )]
             Err(_) => Ok(Value::Number(Number::Float(u as f64))),
         }
     }
@@ -398,9 +424,15 @@ impl<'de> Visitor<'de> for NodeSeed {
         let mut map = MapBuilder::default();
         while let Some(key) = access.next_key::<std::borrow::Cow<'de, str>>()? {
             let node = access.next_value_seed(inner)?;
-            let entry = Entry { key: Str::new(&key), key_mark: Mark::NONE, node };
+            let entry = Entry {
+                key: Str::new(&key),
+                key_mark: Mark::NONE,
+                node,
+            };
             if map.push(entry).is_some() {
-                return Err(de::Error::custom(format_args!("the key {key:?} stands twice")));
+                return Err(de::Error::custom(format_args!(
+                    "the key {key:?} stands twice"
+                )));
             }
         }
         Ok(Value::Object(map.finish()))
@@ -426,7 +458,11 @@ impl MapBuilder {
         let entries = &self.entries;
         self.index
             .get_or_insert_with(|| {
-                entries.iter().enumerate().map(|(i, e)| (e.key.clone(), i)).collect()
+                entries
+                    .iter()
+                    .enumerate()
+                    .map(|(i, e)| (e.key.clone(), i))
+                    .collect()
             })
             .get(key)
             .copied()
@@ -453,7 +489,9 @@ impl MapBuilder {
     pub fn finish(mut self) -> Map {
         // Growth by doubling leaves half of the space unused in large trees of small maps.
         self.entries.shrink_to_fit();
-        Map { entries: self.entries }
+        Map {
+            entries: self.entries,
+        }
     }
 }
 
@@ -474,7 +512,10 @@ mod tests {
         assert_eq!(Number::from_f64(0.5), Some(Number::Float(0.5)));
         assert_eq!(Number::from_f64(1e20), Some(Number::Float(1e20)));
         assert_eq!(Number::from_f64(f64::NAN), None);
-        assert_eq!(Number::from_f64(-9_223_372_036_854_775_808.0), Some(Number::Int(i64::MIN)));
+        assert_eq!(
+            Number::from_f64(-9_223_372_036_854_775_808.0),
+            Some(Number::Int(i64::MIN))
+        );
         assert_eq!(
             Number::from_f64(9_223_372_036_854_775_808.0),
             Some(Number::Float(9_223_372_036_854_775_808.0))

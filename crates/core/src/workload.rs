@@ -58,9 +58,16 @@ pub struct Container<'a> {
 /// The pod that an object of this `apiVersion` and kind runs. `None` where the kind is no
 /// workload, or where it has no template: a Rollout with `workloadRef` takes that of a
 /// Deployment, which is judged itself.
-pub fn pod_template<'a>(object: &'a Node, api_version: &str, kind: &str) -> Option<PodTemplate<'a>> {
+pub fn pod_template<'a>(
+    object: &'a Node,
+    api_version: &str,
+    kind: &str,
+) -> Option<PodTemplate<'a>> {
     let group = group_of(api_version);
-    if !WORKLOAD_KINDS.iter().any(|k| k.group == group && k.kind == kind) {
+    if !WORKLOAD_KINDS
+        .iter()
+        .any(|k| k.group == group && k.kind == kind)
+    {
         return None;
     }
     let path: &'static [&'static str] = match kind {
@@ -104,7 +111,11 @@ impl<'a> Container<'a> {
                     (_, Some("Always")) => ContainerKind::Sidecar,
                     _ => ContainerKind::Init,
                 };
-                f(&Container { kind, name: text("name").unwrap_or_default(), cursor });
+                f(&Container {
+                    kind,
+                    name: text("name").unwrap_or_default(),
+                    cursor,
+                });
             }
         }
     }
@@ -141,7 +152,9 @@ mod tests {
         let template = pod_template(&pod, "v1", "Pod").unwrap();
         let mut found = Vec::new();
         template.with_spec(&mut |spec| {
-            Container::for_each(spec, |c| found.push((c.kind, c.cursor.pointer().to_string())));
+            Container::for_each(spec, |c| {
+                found.push((c.kind, c.cursor.pointer().to_string()));
+            });
         });
         assert_eq!(
             found,

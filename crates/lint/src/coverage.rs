@@ -45,7 +45,9 @@ pub enum CoverageStatus {
 impl Coverage {
     /// The account of a rendered repository.
     pub fn of(repository: &Repository) -> Coverage {
-        Coverage { entries: repository.entries.iter().map(CoverageEntry::of).collect() }
+        Coverage {
+            entries: repository.entries.iter().map(CoverageEntry::of).collect(),
+        }
     }
 
     /// How many entries have a status.
@@ -64,12 +66,20 @@ impl CoverageEntry {
         };
         let (status, stages, reason) = match &entry.fate {
             Fate::Judged { stage } => (CoverageStatus::Judged, vec![stage.clone()], None),
-            Fate::Referenced { by } => {
-                (CoverageStatus::Referenced, Vec::new(), Some(format!("used by {by}")))
-            }
+            Fate::Referenced { by } => (
+                CoverageStatus::Referenced,
+                Vec::new(),
+                Some(format!("used by {by}")),
+            ),
             Fate::Skipped { reason } => (CoverageStatus::Skipped, Vec::new(), Some(reason.clone())),
             Fate::Unrendered => (CoverageStatus::Unrendered, Vec::new(), None),
         };
-        CoverageEntry { path: entry.path.clone(), kind, status, stages, reason }
+        CoverageEntry {
+            path: entry.path.clone(),
+            kind,
+            status,
+            stages,
+            reason,
+        }
     }
 }

@@ -23,7 +23,8 @@ use stagegate_render::{Failure, Tree};
 pub use coverage::{Coverage, CoverageEntry, CoverageStatus};
 pub use render::{RenderedStage, Repository, render};
 pub use report::{
-    Counts, ErrorReport, NO_OBJECTS, FindingReport, ObjectReport, OriginReport, RelatedReport, Report, StageReport,
+    Counts, ErrorReport, FindingReport, NO_OBJECTS, ObjectReport, OriginReport, RelatedReport,
+    Report, StageReport,
 };
 
 /// Told while work is done, from any thread.
@@ -48,7 +49,9 @@ pub fn lint(
     limits: &Limits<'_>,
     progress: Progress<'_>,
 ) -> Report {
-    progress(Step::ToJudge(repository.stages.iter().map(|s| s.objects.len()).sum()));
+    progress(Step::ToJudge(
+        repository.stages.iter().map(|s| s.objects.len()).sum(),
+    ));
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for stage in &repository.stages {
@@ -57,7 +60,10 @@ pub fn lint(
             neighbours.extend_from_slice(&repository.shared);
         }
         let inventory = Inventory::new(neighbours);
-        let world = World { stage: &stage.stage, inventory: &inventory };
+        let world = World {
+            stage: &stage.stage,
+            inventory: &inventory,
+        };
         let judged: Vec<(&Arc<Object>, Verdict)> = stage
             .objects
             .par_iter()
@@ -75,9 +81,15 @@ pub fn lint(
     }
     let inventory = Inventory::default();
     let stage = Stage::default_stage();
-    let world = World { stage: &stage, inventory: &inventory };
+    let world = World {
+        stage: &stage,
+        inventory: &inventory,
+    };
     errors.extend(
-        repository.failures.iter().flat_map(|f| report_failure(engine, f, tree, &world, limits)),
+        repository
+            .failures
+            .iter()
+            .flat_map(|f| report_failure(engine, f, tree, &world, limits)),
     );
 
     let objects: usize = repository.stages.iter().map(|s| s.objects.len()).sum();
@@ -111,7 +123,10 @@ fn report_failure(
 ) -> Vec<ErrorReport> {
     let mut violation = Violation::of_file(failure.path.clone(), failure.message.clone());
     violation.help.clone_from(&failure.help);
-    let reported = Reported { policy: UNRENDERED, violation };
+    let reported = Reported {
+        policy: UNRENDERED,
+        violation,
+    };
     let location = match failure.mark {
         Mark::NONE => None,
         mark => tree.sources().locate(mark),

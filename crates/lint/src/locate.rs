@@ -53,7 +53,9 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
             related.extend(relate(tree, *mark, "removed here".to_owned()));
         }
     }
-    let help = violation.help.unwrap_or_else(|| finding.meta.help.to_string());
+    let help = violation
+        .help
+        .unwrap_or_else(|| finding.meta.help.to_string());
     Located {
         identity: Identity {
             policy: finding.meta.id.to_string(),
@@ -78,7 +80,12 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
             location,
             origin: OriginReport {
                 renderer: object.origin.renderer,
-                chain: object.origin.chain.iter().filter_map(|f| path(tree, *f)).collect(),
+                chain: object
+                    .origin
+                    .chain
+                    .iter()
+                    .filter_map(|f| path(tree, *f))
+                    .collect(),
             },
             related,
             fingerprint,
@@ -91,7 +98,9 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
 fn explains(removed: &Pointer, pointer: &Pointer, key: &str) -> bool {
     let (removed_text, pointer_text) = (removed.as_str(), pointer.as_str());
     let holds = |outer: &str, inner: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let last = removed.segments().last();
     holds(removed_text, pointer_text)
@@ -101,7 +110,12 @@ fn explains(removed: &Pointer, pointer: &Pointer, key: &str) -> bool {
 
 fn place(tree: &Tree, object: &Object, mark: Mark) -> Location {
     tree.sources().locate(mark).unwrap_or_else(|| Location {
-        path: object.origin.chain.last().and_then(|f| path(tree, *f)).unwrap_or_default(),
+        path: object
+            .origin
+            .chain
+            .last()
+            .and_then(|f| path(tree, *f))
+            .unwrap_or_default(),
         line: 1,
         column: 1,
         end_line: 1,

@@ -38,14 +38,22 @@ pub(crate) fn merge(found: Vec<Located>, stages: &[&Stage]) -> Vec<FindingReport
     }
     let order = |name: &str| stages.iter().position(|s| s.name == name);
     merged.sort_by(|(a_key, a), (b_key, b)| {
-        (&a.location, &a.policy, a_key, &a.pointer, order(&a.stage), &a.object).cmp(&(
-            &b.location,
-            &b.policy,
-            b_key,
-            &b.pointer,
-            order(&b.stage),
-            &b.object,
-        ))
+        (
+            &a.location,
+            &a.policy,
+            a_key,
+            &a.pointer,
+            order(&a.stage),
+            &a.object,
+        )
+            .cmp(&(
+                &b.location,
+                &b.policy,
+                b_key,
+                &b.pointer,
+                order(&b.stage),
+                &b.object,
+            ))
     });
     for (_, finding) in &mut merged {
         finding.related.sort_by(|a, b| {

@@ -50,8 +50,11 @@ pub fn render(
     };
     let mut broken: BTreeSet<String> = repository.failures.iter().map(|f| f.path.clone()).collect();
     let chosen = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
-    let stages: Vec<_> =
-        layout.stages.into_iter().filter(|s| chosen(&s.stage.name) || s.stage.name == Stage::SHARED).collect();
+    let stages: Vec<_> = layout
+        .stages
+        .into_iter()
+        .filter(|s| chosen(&s.stage.name) || s.stage.name == Stage::SHARED)
+        .collect();
 
     let roots: Vec<(usize, &str)> = stages
         .iter()
@@ -81,13 +84,25 @@ pub fn render(
     for (stage, rendered) in stages.into_iter().zip(objects) {
         let mut objects = stage.objects;
         objects.extend(rendered);
-        repository.stages.push(RenderedStage { stage: stage.stage, paths: stage.paths, objects });
+        repository.stages.push(RenderedStage {
+            stage: stage.stage,
+            paths: stage.paths,
+            objects,
+        });
     }
     // Overlays of one base fail for one reason.
     let mut seen = BTreeSet::new();
-    repository.failures.retain(|f| seen.insert((f.path.clone(), f.mark, f.message.clone())));
-    repository.failures.sort_by(|a, b| (&a.path, a.mark).cmp(&(&b.path, b.mark)));
-    if let Some(shared) = repository.stages.iter().find(|s| s.stage.name == Stage::SHARED) {
+    repository
+        .failures
+        .retain(|f| seen.insert((f.path.clone(), f.mark, f.message.clone())));
+    repository
+        .failures
+        .sort_by(|a, b| (&a.path, a.mark).cmp(&(&b.path, b.mark)));
+    if let Some(shared) = repository
+        .stages
+        .iter()
+        .find(|s| s.stage.name == Stage::SHARED)
+    {
         repository.shared = shared.objects.clone();
     }
     // Rendered as neighbours of the chosen stages, not to be judged.

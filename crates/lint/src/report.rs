@@ -225,7 +225,11 @@ fn notable(repository: &Repository) -> Vec<String> {
         1 => notable.push(format!("1 {one}")),
         n => notable.push(format!("{n} {many}")),
     };
-    say(skipped("chart"), "chart was not rendered", "charts were not rendered");
+    say(
+        skipped("chart"),
+        "chart was not rendered",
+        "charts were not rendered",
+    );
     say(
         skipped("manifest"),
         "manifest is deployed by nothing",
@@ -236,10 +240,15 @@ fn notable(repository: &Repository) -> Vec<String> {
         "kustomization is used by nothing",
         "kustomizations are used by nothing",
     );
-    let links = repository.entries.iter().filter(
-        |e| matches!(&e.fate, Fate::Skipped { reason } if reason.starts_with("a link")),
+    let links = repository
+        .entries
+        .iter()
+        .filter(|e| matches!(&e.fate, Fate::Skipped { reason } if reason.starts_with("a link")));
+    say(
+        links.count(),
+        "link was not followed",
+        "links were not followed",
     );
-    say(links.count(), "link was not followed", "links were not followed");
     notable
 }
 
@@ -285,7 +294,10 @@ impl ErrorReport {
             path: at.map_or_else(String::new, |l| l.path.clone()),
             line: at.map_or(1, |l| l.line),
             column: at.map_or(1, |l| l.column),
-            message: format!("the policy {policy} could not judge {}: {error}", object.reference),
+            message: format!(
+                "the policy {policy} could not judge {}: {error}",
+                object.reference
+            ),
             help: None,
             location,
         }

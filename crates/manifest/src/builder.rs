@@ -151,10 +151,17 @@ impl<'a> Builder<'a> {
             return Err(self.problem(mark, "the anchor's value contains itself".to_owned()));
         };
         if matches!(node.value, Value::Array(_)) && self.expects_merged() {
-            return Err(self.problem(mark, "`<<` takes no alias of a list; list the aliases".to_owned()));
+            return Err(self.problem(
+                mark,
+                "`<<` takes no alias of a list; list the aliases".to_owned(),
+            ));
         }
         let size = anchor.size;
-        let copy = if self.would_be_excessive(size) { None } else { Some(node.clone()) };
+        let copy = if self.would_be_excessive(size) {
+            None
+        } else {
+            Some(node.clone())
+        };
         let Some(node) = copy else {
             let message = "aliases make too much of this document: kubectl refuses it as excessive";
             return Err(self.problem(mark, message.to_owned()));
@@ -182,7 +189,10 @@ impl<'a> Builder<'a> {
         matches!(
             self.stack.last(),
             Some(Frame {
-                collection: Collection::Mapping { key: Some(Key::Merge(_)), .. },
+                collection: Collection::Mapping {
+                    key: Some(Key::Merge(_)),
+                    ..
+                },
                 ..
             })
         )
@@ -214,16 +224,29 @@ impl<'a> Builder<'a> {
             return Err(self.problem(mark, format!("nested deeper than {MAX_DEPTH} levels")));
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, Anchor { node: None, size: 0 });
+            self.anchors.insert(
+                anchor,
+                Anchor {
+                    node: None,
+                    size: 0,
+                },
+            );
         }
         self.behind = end;
-        self.stack.push(Frame { start, anchor, nodes_before: self.nodes, collection });
+        self.stack.push(Frame {
+            start,
+            anchor,
+            nodes_before: self.nodes,
+            collection,
+        });
         self.nodes += 1;
         Ok(())
     }
 
     pub(crate) fn end(&mut self, (_, end): (usize, usize)) -> Result<()> {
-        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let Some(frame) = self.stack.pop() else {
+            return Ok(());
+        };
         // Flow collections end with a bracket; block collections with their last child, while the
         // parser reports the token behind them.
         if self.is_flow(frame.start) {
@@ -232,7 +255,9 @@ impl<'a> Builder<'a> {
         let mark = self.mark(frame.start, self.behind);
         let value = match frame.collection {
             Collection::Sequence(items) => Value::Array(items),
-            Collection::Mapping { mut map, merges, .. } => {
+            Collection::Mapping {
+                mut map, merges, ..
+            } => {
                 for merge in merges {
                     self.merge(&mut map, &merge, true)?;
                 }
@@ -246,20 +271,31 @@ impl<'a> Builder<'a> {
 
     fn remember(&mut self, anchor: usize, node: &Node, size: Work) {
         if anchor != 0 {
-            self.anchors.insert(anchor, Anchor { node: Some(node.clone()), size });
+            self.anchors.insert(
+                anchor,
+                Anchor {
+                    node: Some(node.clone()),
+                    size,
+                },
+            );
         }
     }
 
     fn expects_key(&self) -> bool {
         matches!(
             self.stack.last(),
-            Some(Frame { collection: Collection::Mapping { key: None, .. }, .. })
+            Some(Frame {
+                collection: Collection::Mapping { key: None, .. },
+                ..
+            })
         )
     }
 
     fn set_key(&mut self, new: Key) {
-        if let Some(Frame { collection: Collection::Mapping { key, .. }, .. }) =
-            self.stack.last_mut()
+        if let Some(Frame {
+            collection: Collection::Mapping { key, .. },
+            ..
+        }) = self.stack.last_mut()
         {
             *key = Some(new);
         }
@@ -281,14 +317,19 @@ impl<'a> Builder<'a> {
         match key.take() {
             None => {
                 let mark = node.mark;
-                let name = key_text(node, self.profile).map_err(|why| self.problem(mark, why.to_owned()))?;
+                let name = key_text(node, self.profile)
+                    .map_err(|why| self.problem(mark, why.to_owned()))?;
                 self.set_key(Key::Name(name, mark));
                 Ok(())
             }
             Some(Key::Merge(mark)) => self.merge_key(node, mark),
             Some(Key::Name(name, key_mark)) => {
                 let first_byte = offset(self.base + frame.start);
-                let replaced = map.push(Entry { key: name.clone(), key_mark, node });
+                let replaced = map.push(Entry {
+                    key: name.clone(),
+                    key_mark,
+                    node,
+                });
                 // What an earlier `<<` brought in lies before this mapping; it may be replaced.
                 if let Some(replaced) = replaced
                     && replaced.key_mark.start >= first_byte
@@ -303,7 +344,9 @@ impl<'a> Builder<'a> {
 
     fn duplicate(&self, name: &str, mark: Mark, first: Mark) -> Problem {
         let line = |mark: Mark| {
-            let offset = (mark.start as usize).saturating_sub(self.base).min(self.text.len());
+            let offset = (mark.start as usize)
+                .saturating_sub(self.base)
+                .min(self.text.len());
             memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset]).count()
         };
         let above = line(mark).saturating_sub(line(first));
@@ -323,8 +366,16 @@ impl<'a> Builder<'a> {
     }
 
     fn merge_key(&mut self, node: Node, mark: Mark) -> Result<()> {
-        let Some(Frame { collection: Collection::Mapping { map, merges, merged, .. }, .. }) =
-            self.stack.last_mut()
+        let Some(Frame {
+            collection:
+                Collection::Mapping {
+                    map,
+                    merges,
+                    merged,
+                    ..
+                },
+            ..
+        }) = self.stack.last_mut()
         else {
             return Ok(());
         };
@@ -338,8 +389,10 @@ impl<'a> Builder<'a> {
         }
         let mut taken = std::mem::take(map);
         self.merge(&mut taken, &node, false)?;
-        if let Some(Frame { collection: Collection::Mapping { map, .. }, .. }) =
-            self.stack.last_mut()
+        if let Some(Frame {
+            collection: Collection::Mapping { map, .. },
+            ..
+        }) = self.stack.last_mut()
         {
             *map = taken;
         }
@@ -404,7 +457,10 @@ impl<'a> Builder<'a> {
 
     /// Where the innermost open collection begins, if it is written in brackets.
     pub(crate) fn flow_start(&self) -> Option<usize> {
-        self.stack.last().map(|f| f.start).filter(|start| self.is_flow(*start))
+        self.stack
+            .last()
+            .map(|f| f.start)
+            .filter(|start| self.is_flow(*start))
     }
 
     /// Whether the collection that begins at `start` is written in brackets.
@@ -415,15 +471,25 @@ impl<'a> Builder<'a> {
     /// The place of the `|` or `>` of a block scalar whose content begins at `content`.
     fn header(&self, content: usize) -> usize {
         let between = self.text.get(self.behind..content).unwrap_or_default();
-        between.find(['|', '>']).map_or(content, |i| self.behind + i)
+        between
+            .find(['|', '>'])
+            .map_or(content, |i| self.behind + i)
     }
 
     fn mark(&self, start: usize, end: usize) -> Mark {
-        Mark::new(self.file, offset(self.base + start), offset(self.base + end))
+        Mark::new(
+            self.file,
+            offset(self.base + start),
+            offset(self.base + end),
+        )
     }
 
     fn problem(&self, mark: Mark, message: String) -> Problem {
-        Problem { mark, message, kind: ProblemKind::Unreadable }
+        Problem {
+            mark,
+            message,
+            kind: ProblemKind::Unreadable,
+        }
     }
 }
 
@@ -454,7 +520,11 @@ fn bad_escape(raw: &str) -> Option<usize> {
     loop {
         match bytes.get(at + 1)? {
             b'/' => return Some(at),
-            b'u' if matches!(bytes.get(at + 2..at + 4), Some([b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])) => {
+            b'u' if matches!(
+                bytes.get(at + 2..at + 4),
+                Some([b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
+            ) =>
+            {
                 return Some(at);
             }
             _ => {}

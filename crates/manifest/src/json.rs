@@ -14,10 +14,17 @@ pub(crate) fn load(file: FileId, source: &Source) -> Loaded {
             message: NOT_UTF8.to_owned(),
             kind: ProblemKind::Unreadable,
         };
-        return Loaded { documents: Vec::new(), problems: vec![problem] };
+        return Loaded {
+            documents: Vec::new(),
+            problems: vec![problem],
+        };
     }
-    let mut reader =
-        Reader { file, text, jiter: Jiter::new(text.as_bytes()), duplicates: Vec::new() };
+    let mut reader = Reader {
+        file,
+        text,
+        jiter: Jiter::new(text.as_bytes()),
+        duplicates: Vec::new(),
+    };
     let mut documents = Vec::new();
     let unreadable = loop {
         let rest = &text[reader.jiter.current_index().min(text.len())..];
@@ -32,7 +39,10 @@ pub(crate) fn load(file: FileId, source: &Source) -> Loaded {
     };
     let mut problems = reader.duplicates;
     problems.extend(unreadable);
-    Loaded { documents, problems }
+    Loaded {
+        documents,
+        problems,
+    }
 }
 
 struct Reader<'a> {
@@ -83,7 +93,11 @@ impl Reader<'_> {
                     let peek = self.jiter.peek().map_err(|e| self.problem(&e))?;
                     let node = self.node(peek, depth + 1)?;
                     before = self.jiter.current_index();
-                    let entry = Entry { key, key_mark, node };
+                    let entry = Entry {
+                        key,
+                        key_mark,
+                        node,
+                    };
                     let name = entry.key.clone();
                     if map.push(entry).is_some() {
                         self.duplicates.push(Problem {
@@ -109,7 +123,10 @@ impl Reader<'_> {
                 Value::Number(number)
             }
         };
-        Ok(Node { mark: self.mark(start, self.jiter.current_index()), value })
+        Ok(Node {
+            mark: self.mark(start, self.jiter.current_index()),
+            value,
+        })
     }
 
     /// The key that was just read: jiter stands behind its colon, and only white space, a comma
@@ -127,7 +144,11 @@ impl Reader<'_> {
     }
 
     fn at(&self, index: usize, message: String) -> Problem {
-        Problem { mark: self.mark(index, index + 1), message, kind: ProblemKind::Unreadable }
+        Problem {
+            mark: self.mark(index, index + 1),
+            message,
+            kind: ProblemKind::Unreadable,
+        }
     }
 
     fn problem(&self, error: &JiterError) -> Problem {
@@ -160,7 +181,13 @@ mod tests {
         assert_eq!(slice(first.entry("a").unwrap().key_mark), "\"a\"");
         assert_eq!(slice(first.get("a").unwrap().mark), "[1, \"x\"]");
         assert_eq!(slice(first.get("a").unwrap().items()[1].mark), "\"x\"");
-        let inner = first.get("b").unwrap().as_map().unwrap().entry("cA").unwrap();
+        let inner = first
+            .get("b")
+            .unwrap()
+            .as_map()
+            .unwrap()
+            .entry("cA")
+            .unwrap();
         assert_eq!(slice(inner.key_mark), "\"c\\u0041\"");
         assert_eq!(slice(inner.node.mark), "1.5");
         assert_eq!(loaded.documents.len(), 2);

@@ -8,7 +8,10 @@ use stagegate_core::{Entry, Mark, Node, Str, Value};
 pub fn expand_list(node: Node) -> Vec<Node> {
     let kind = node.get("kind").and_then(Node::as_str).unwrap_or_default();
     let item_kind = kind.strip_suffix("List");
-    let items = node.as_map().and_then(|map| map.get("items")).map(|n| &n.value);
+    let items = node
+        .as_map()
+        .and_then(|map| map.get("items"))
+        .map(|n| &n.value);
     match items {
         Some(Value::Array(_)) if !kind.is_empty() => {}
         Some(Value::Null) if item_kind.is_some() => return Vec::new(),
@@ -17,7 +20,10 @@ pub fn expand_list(node: Node) -> Vec<Node> {
     let item_kind = item_kind.unwrap_or_default();
     let inherited: Vec<(&str, Str)> = match node.get("apiVersion").and_then(Node::as_str) {
         Some(version) if !item_kind.is_empty() => {
-            vec![("apiVersion", Str::new(version)), ("kind", Str::new(item_kind))]
+            vec![
+                ("apiVersion", Str::new(version)),
+                ("kind", Str::new(item_kind)),
+            ]
         }
         _ => Vec::new(),
     };
@@ -25,7 +31,9 @@ pub fn expand_list(node: Node) -> Vec<Node> {
         Value::Object(mut map) => map.remove("items").map(|entry| entry.node.value),
         _ => None,
     };
-    let Some(Value::Array(items)) = items else { return Vec::new() };
+    let Some(Value::Array(items)) = items else {
+        return Vec::new();
+    };
     items
         .into_iter()
         .filter(|item| !matches!(item.value, Value::Null))
@@ -36,9 +44,15 @@ pub fn expand_list(node: Node) -> Vec<Node> {
                     if map.get(key).is_none() {
                         map.insert(Entry {
                             key: Str::new(key),
-                            key_mark: Mark { end: mark.start, ..mark },
+                            key_mark: Mark {
+                                end: mark.start,
+                                ..mark
+                            },
                             node: Node {
-                                mark: Mark { end: mark.start, ..mark },
+                                mark: Mark {
+                                    end: mark.start,
+                                    ..mark
+                                },
                                 value: Value::String(value.clone()),
                             },
                         });

@@ -10,8 +10,7 @@ use crate::Profile;
 /// A value, or why there is none.
 pub(crate) type Resolved = Result<Value, &'static str>;
 
-const NOT_JSON: &str =
-    "infinity and not-a-number have no place in JSON: the API server cannot take them; quote the text if it is one";
+const NOT_JSON: &str = "infinity and not-a-number have no place in JSON: the API server cannot take them; quote the text if it is one";
 
 /// The meaning of an unquoted scalar without a tag.
 pub(crate) fn plain(text: &str, profile: Profile) -> Resolved {
@@ -52,7 +51,9 @@ fn dotted(text: &str) -> Resolved {
 }
 
 fn number(text: &str) -> Resolved {
-    if matches!(text.get(1..), Some(".inf" | ".Inf" | ".INF")) && !text.starts_with(char::is_numeric) {
+    if matches!(text.get(1..), Some(".inf" | ".Inf" | ".INF"))
+        && !text.starts_with(char::is_numeric)
+    {
         return Err(NOT_JSON);
     }
     let stripped;
@@ -92,7 +93,10 @@ fn integer(text: &str) -> Option<Number> {
     }
     match i64::try_from(magnitude) {
         Ok(i) => Some(Number::Int(i)),
-        #[expect(clippy::cast_precision_loss, reason = "the API server reads it as a double")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the API server reads it as a double"
+        )]
         Err(_) => Some(Number::Float(magnitude as f64)),
     }
 }
@@ -153,10 +157,17 @@ pub(crate) fn tagged(tag: &str, text: &str, profile: Profile) -> Resolved {
 
 /// A key that is a number with a fraction or an exponent: Go's shortest form for 32 bits.
 pub(crate) fn float_key(float: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, reason = "what sigs.k8s.io/yaml does with it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what sigs.k8s.io/yaml does with it"
+    )]
     let scientific = format!("{:e}", float as f32);
     let Some((digits, exponent)) = scientific.split_once('e') else {
-        return if float < 0.0 { "-.inf".to_owned() } else { ".inf".to_owned() };
+        return if float < 0.0 {
+            "-.inf".to_owned()
+        } else {
+            ".inf".to_owned()
+        };
     };
     match exponent.parse::<i32>() {
         #[expect(clippy::cast_possible_truncation, reason = "as above")]
@@ -172,5 +183,7 @@ pub(crate) fn float_key(float: f64) -> String {
 fn base64(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    base64::engine::general_purpose::STANDARD.decode(compact).ok()
+    base64::engine::general_purpose::STANDARD
+        .decode(compact)
+        .ok()
 }

@@ -39,15 +39,26 @@ impl Sources {
     /// Adds a file and names it.
     pub fn add(&self, path: String, decoded: Decoded) -> FileId {
         let Decoded { text, invalid } = decoded;
-        let source = Arc::new(Source { path, text, invalid, lines: OnceLock::new() });
-        let mut files = self.files.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let source = Arc::new(Source {
+            path,
+            text,
+            invalid,
+            lines: OnceLock::new(),
+        });
+        let mut files = self
+            .files
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         files.push(source);
         FileId(u32::try_from(files.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// A file, unless the id came from another table.
     pub fn get(&self, file: FileId) -> Option<Arc<Source>> {
-        let files = self.files.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let files = self
+            .files
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         files.get(file.0 as usize).cloned()
     }
 
@@ -67,7 +78,13 @@ impl Source {
     pub fn locate(&self, mark: Mark) -> Location {
         let (line, column) = self.line_column(mark.start as usize);
         let (end_line, end_column) = self.line_column(mark.end.max(mark.start) as usize);
-        Location { path: self.path.clone(), line, column, end_line, end_column }
+        Location {
+            path: self.path.clone(),
+            line,
+            column,
+            end_line,
+            end_column,
+        }
     }
 
     /// Line and column of an offset, both from 1, columns in characters.
@@ -80,13 +97,18 @@ impl Source {
         let line = lines.partition_point(|start| *start as usize <= offset);
         let start = lines[line - 1] as usize;
         let column = self.text[start..offset].chars().count() + 1;
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        (
+            u32::try_from(line).unwrap_or(u32::MAX),
+            u32::try_from(column).unwrap_or(u32::MAX),
+        )
     }
 
     /// The offset at which a line begins, from 1; the end of the text for a line behind it.
     pub fn line_start(&self, line: u32) -> usize {
         let lines = self.lines();
-        lines.get((line as usize).saturating_sub(1)).map_or(self.text.len(), |start| *start as usize)
+        lines
+            .get((line as usize).saturating_sub(1))
+            .map_or(self.text.len(), |start| *start as usize)
     }
 
     /// How many lines there are.

@@ -36,7 +36,10 @@ pub(crate) fn split(text: &str) -> Vec<Part> {
     };
     let finder = memchr::memmem::Finder::new(b"\n---");
     let first = text.starts_with("---").then_some(0);
-    for line in first.into_iter().chain(finder.find_iter(text.as_bytes()).map(|i| i + 1)) {
+    for line in first
+        .into_iter()
+        .chain(finder.find_iter(text.as_bytes()).map(|i| i + 1))
+    {
         push(bad.take(), start..line);
         let end = memchr::memchr(b'\n', &text.as_bytes()[line..]).map_or(text.len(), |i| line + i);
         let rest = text[line + 3..end].trim();
@@ -59,7 +62,9 @@ fn end_marker(document: &str) -> Option<(usize, usize)> {
         finder.find(document.as_bytes())? + 1
     };
     let behind = &document[line + 3..];
-    behind.starts_with(|c: char| c.is_ascii_whitespace()).then_some((line + 3, line + 3))
+    behind
+        .starts_with(|c: char| c.is_ascii_whitespace())
+        .then_some((line + 3, line + 3))
 }
 
 /// Whether a line is neither blank, nor a comment, nor a directive.

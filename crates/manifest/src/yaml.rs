@@ -17,7 +17,12 @@ pub(crate) fn load(file: FileId, source: &Source, profile: Profile) -> Loaded {
         match part {
             Part::Document(range) => {
                 let invalid = source.invalid.iter().copied().find(|i| range.contains(i));
-                let document = Document { file, base: range.start, text: &text[range], profile };
+                let document = Document {
+                    file,
+                    base: range.start,
+                    text: &text[range],
+                    profile,
+                };
                 match invalid {
                     None => document.load(&mut loaded),
                     Some(at) => loaded
@@ -63,10 +68,17 @@ impl<'a> Document<'a> {
             loaded.problems.push(problem);
             return;
         }
-        let mut builder =
-            Builder::new(self.file, self.base, self.text, self.profile, &mut loaded.problems);
+        let mut builder = Builder::new(
+            self.file,
+            self.base,
+            self.text,
+            self.profile,
+            &mut loaded.problems,
+        );
         match self.parse(&mut builder) {
-            Ok(root) => loaded.documents.extend(root.filter(|n| !matches!(n.value, Value::Null))),
+            Ok(root) => loaded
+                .documents
+                .extend(root.filter(|n| !matches!(n.value, Value::Null))),
             Err(problem) => loaded.problems.push(problem),
         }
     }
@@ -130,11 +142,19 @@ impl<'a> Document<'a> {
     }
 
     fn mark(&self, start: usize, end: usize) -> Mark {
-        Mark::new(self.file, offset(self.base + start), offset(self.base + end))
+        Mark::new(
+            self.file,
+            offset(self.base + start),
+            offset(self.base + end),
+        )
     }
 
     fn problem(&self, at: usize, message: String) -> Problem {
-        Problem { mark: self.mark(at, at + 1), message, kind: ProblemKind::Unreadable }
+        Problem {
+            mark: self.mark(at, at + 1),
+            message,
+            kind: ProblemKind::Unreadable,
+        }
     }
 }
 
@@ -155,7 +175,11 @@ impl Quirks {
     fn of(text: &str) -> Quirks {
         let possible = memchr::memchr(b'\t', text.as_bytes()).is_some()
             || (!text.is_ascii() && text.contains(SEPARATORS));
-        Quirks { possible, scalars: Vec::new(), flows: Vec::new() }
+        Quirks {
+            possible,
+            scalars: Vec::new(),
+            flows: Vec::new(),
+        }
     }
 
     fn scalar(&mut self, style: ScalarStyle, (start, end): (usize, usize)) {
@@ -176,7 +200,10 @@ impl Quirks {
 
     fn scalar_at(&self, at: usize) -> Option<ScalarStyle> {
         let next = self.scalars.partition_point(|(_, end, _)| *end < at);
-        self.scalars.get(next).filter(|(start, ..)| *start <= at).map(|(.., style)| *style)
+        self.scalars
+            .get(next)
+            .filter(|(start, ..)| *start <= at)
+            .map(|(.., style)| *style)
     }
 
     fn in_flow(&self, at: usize) -> bool {
@@ -241,8 +268,10 @@ fn explain(message: String, text: &str, at: usize) -> String {
         return format!("nested deeper than {MAX_DEPTH} levels");
     }
     let line = memchr::memrchr(b'\n', &text.as_bytes()[..at.min(text.len())]).map_or(0, |i| i + 1);
-    let indentation =
-        text.as_bytes()[line..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let indentation = text.as_bytes()[line..]
+        .iter()
+        .take_while(|b| matches!(b, b' ' | b'\t'))
+        .count();
     if text.as_bytes()[line..line + indentation].contains(&b'\t') {
         return format!("{message}; YAML is indented with spaces, and this line begins with a tab");
     }

@@ -1,5 +1,12 @@
 //! Our reading against kubectl's, over every case in testdata/yaml.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -33,7 +40,11 @@ fn read(name: &str, profile: Profile) -> Loaded {
     let bytes = fs::read(folder().join("cases").join(name)).unwrap();
     let sources = Sources::new();
     let file = sources.add(name.to_owned(), decode(bytes));
-    let format = if name.ends_with(".json") { Format::Json } else { Format::Yaml };
+    let format = if name.ends_with(".json") {
+        Format::Json
+    } else {
+        Format::Yaml
+    };
     load(file, &sources.get(file).unwrap(), format, profile)
 }
 
@@ -51,7 +62,10 @@ fn canonical(node: &Node) -> String {
 }
 
 fn nesting(node: &Node) -> usize {
-    let below = node.items().iter().chain(node.entries().iter().map(|e| &e.node));
+    let below = node
+        .items()
+        .iter()
+        .chain(node.entries().iter().map(|e| &e.node));
     1 + below.map(nesting).max().unwrap_or(0)
 }
 
@@ -74,7 +88,10 @@ fn difference(name: &str, profile: Profile, expected: &Json) -> Option<String> {
             "may not add resource",
             "decodeList",
         ];
-        if error.as_str().is_some_and(|e| refusals.iter().any(|r| e.contains(r))) {
+        if error
+            .as_str()
+            .is_some_and(|e| refusals.iter().any(|r| e.contains(r)))
+        {
             return None;
         }
         let ours = texts(objects.into_iter());
@@ -86,7 +103,11 @@ fn difference(name: &str, profile: Profile, expected: &Json) -> Option<String> {
         return (refused || ours as u64 != depth).then(|| format!("{ours} levels, not {depth}"));
     }
     let wanted = expected.get("objects").and_then(Json::as_array).unwrap();
-    let wanted = texts(wanted.iter().map(|o| serde_json::from_value(o.clone()).unwrap()));
+    let wanted = texts(
+        wanted
+            .iter()
+            .map(|o| serde_json::from_value(o.clone()).unwrap()),
+    );
     let ours = texts(objects.into_iter());
     if refused {
         let why: Vec<_> = loaded.problems.iter().map(|p| p.message.as_str()).collect();
@@ -113,7 +134,16 @@ fn manifests_mean_what_kubectl_takes_them_for() {
             }
         }
     }
-    wrong.extend(known.into_keys().map(|name| format!("{name}\n    is no case")));
+    wrong.extend(
+        known
+            .into_keys()
+            .map(|name| format!("{name}\n    is no case")),
+    );
     assert!(compared > 1000);
-    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

@@ -26,7 +26,10 @@ mod tests {
         let mut seen = BTreeSet::new();
         for policy in all() {
             let id = policy.meta().id.to_string();
-            assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
+            assert!(
+                id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+                "{id}"
+            );
             let file = format!(
                 "{}/src/{}/{}.rs",
                 env!("CARGO_MANIFEST_DIR"),
@@ -42,21 +45,43 @@ mod tests {
     fn every_manual_has_its_headings_in_order() {
         for policy in all() {
             let meta = policy.meta();
-            let headings: Vec<_> =
-                meta.manual.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+            let headings: Vec<_> = meta
+                .manual
+                .lines()
+                .filter_map(|line| line.strip_prefix("# "))
+                .collect();
             assert_eq!(
                 headings,
-                ["What it checks", "Why", "Parameters", "How to fix", "Controls"],
+                [
+                    "What it checks",
+                    "Why",
+                    "Parameters",
+                    "How to fix",
+                    "Controls"
+                ],
                 "{}",
                 meta.id
             );
             for parameter in meta.parameters.iter() {
-                assert!(meta.manual.contains(&format!("`{}`", parameter.name)), "{}", meta.id);
+                assert!(
+                    meta.manual.contains(&format!("`{}`", parameter.name)),
+                    "{}",
+                    meta.id
+                );
             }
             for control in meta.controls.iter() {
-                assert!(meta.manual.contains(control.id), "{}: {}", meta.id, control.id);
+                assert!(
+                    meta.manual.contains(control.id),
+                    "{}: {}",
+                    meta.id,
+                    control.id
+                );
             }
-            assert!(!meta.help.is_empty() && !meta.title.ends_with('.'), "{}", meta.id);
+            assert!(
+                !meta.help.is_empty() && !meta.title.ends_with('.'),
+                "{}",
+                meta.id
+            );
         }
     }
 }

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use stagegate_core::{
     Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
-    ObjectRef, Parameter, ParameterKind, Quantity, Scope, Severity, Subject, Value,
-    Violation, pod_template,
+    ObjectRef, Parameter, ParameterKind, Quantity, Scope, Severity, Subject, Value, Violation,
+    pod_template,
 };
 
 /// Pod-level resources are on by default since this version (feature PodLevelResources, beta).
-const POD_LEVEL_RESOURCES: KubernetesVersion = KubernetesVersion { major: 1, minor: 34 };
+const POD_LEVEL_RESOURCES: KubernetesVersion = KubernetesVersion {
+    major: 1,
+    minor: 34,
+};
 
 const LIMIT_RANGE_DEFAULTS: Parameter = Parameter {
     name: "limitRangeDefaults",
@@ -100,7 +103,11 @@ pub(crate) fn bound(cursor: &Cursor<'_>) -> Bound {
 
 /// `container "api"`, or the pod.
 pub(crate) fn owner(container: &str) -> String {
-    if container.is_empty() { "the pod".to_owned() } else { format!("container {container:?}") }
+    if container.is_empty() {
+        "the pod".to_owned()
+    } else {
+        format!("container {container:?}")
+    }
 }
 
 impl ResourceRule {
@@ -111,10 +118,14 @@ impl ResourceRule {
         at: &Cursor<'_>,
         resource: &str,
     ) -> Violation {
-        let message =
-            format!("container {:?} sets no {resource} {}", container.name, self.noun);
-        Violation::at(at, message)
-            .help(format!("add resources.{}.{resource} to the container", self.field))
+        let message = format!(
+            "container {:?} sets no {resource} {}",
+            container.name, self.noun
+        );
+        Violation::at(at, message).help(format!(
+            "add resources.{}.{resource} to the container",
+            self.field
+        ))
     }
 
     /// `container "api": the memory limit "lots" is not a quantity …`
@@ -130,11 +141,15 @@ impl ResourceRule {
             Some(Value::Number(number)) => format!(" {number}"),
             _ => String::new(),
         };
-        let message =
-            format!("container {:?}: the {resource} {}{shown} {why}", container.name, self.noun);
+        let message = format!(
+            "container {:?}: the {resource} {}{shown} {why}",
+            container.name, self.noun
+        );
         let value = at.node().map(Quantity::written).unwrap_or_default();
-        Violation::of_value(at, value, message)
-            .help(format!("write a positive quantity, such as {}", example(resource)))
+        Violation::of_value(at, value, message).help(format!(
+            "write a positive quantity, such as {}",
+            example(resource)
+        ))
     }
 }
 
@@ -206,13 +221,14 @@ impl Pod<'_> {
 }
 
 /// Calls `f` with every container of the reviewed workload, and its pod.
-pub(crate) fn for_each_container(
-    cx: &Context<'_>,
-    f: &mut dyn FnMut(&Container<'_>, &Pod<'_>),
-) {
+pub(crate) fn for_each_container(cx: &Context<'_>, f: &mut dyn FnMut(&Container<'_>, &Pod<'_>)) {
     with_spec(cx, &mut |spec, reference| {
         let version = cx.settings.kubernetes_version;
-        let pod = Pod { spec, reference, version };
+        let pod = Pod {
+            spec,
+            reference,
+            version,
+        };
         Container::for_each(spec, |container| f(container, &pod));
     });
 }
@@ -225,7 +241,9 @@ pub(crate) fn with_pod_resources(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>
 }
 
 fn with_spec(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>, &ObjectRef)) {
-    let Subject::Review(review) = cx.subject else { return };
+    let Subject::Review(review) = cx.subject else {
+        return;
+    };
     let Some(object) = review.object else { return };
     let reference = &object.reference;
     if let Some(template) = pod_template(&object.node, &reference.api_version, &reference.kind) {

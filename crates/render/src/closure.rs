@@ -19,10 +19,17 @@ impl Closure {
     /// What cannot be rendered, found before anything is started: files that are missing, circles,
     /// and what would take a network or a chart.
     pub(crate) fn load(tree: &Tree, root: &str) -> Result<Closure, Vec<Failure>> {
-        let mut closure = Closure { root: root.to_owned(), by_folder: BTreeMap::new() };
+        let mut closure = Closure {
+            root: root.to_owned(),
+            by_folder: BTreeMap::new(),
+        };
         let mut failures = Vec::new();
         closure.follow(tree, root, None, &mut Vec::new(), &mut failures);
-        if failures.is_empty() { Ok(closure) } else { Err(failures) }
+        if failures.is_empty() {
+            Ok(closure)
+        } else {
+            Err(failures)
+        }
     }
 
     fn follow(
@@ -101,7 +108,10 @@ impl Closure {
             }
             (Ok(_), _) => {}
             (Err(_), _) if reference.is_remote() => failures.push(failure(
-                format!("{:?} is remote, and stagegate does not use the network", reference.path),
+                format!(
+                    "{:?} is remote, and stagegate does not use the network",
+                    reference.path
+                ),
                 Some("copy it into the repository and name the copy".to_owned()),
             )),
             (Err(error), _) => failures.push(failure(
@@ -118,7 +128,9 @@ impl Closure {
     }
 
     fn descend<'a>(&'a self, folder: &str, file: &str, chain: &mut Vec<&'a Kustomization>) -> bool {
-        let Some(kustomization) = self.by_folder.get(folder) else { return false };
+        let Some(kustomization) = self.by_folder.get(folder) else {
+            return false;
+        };
         chain.push(kustomization);
         for reference in &kustomization.references {
             if !matches!(reference.role, Role::Resource | Role::Component) {

@@ -38,22 +38,30 @@ pub struct Program {
 impl Program {
     /// The first of `kustomize` and `kubectl` in the folders of a search path.
     pub fn find(search_path: Option<&OsStr>) -> Option<Program> {
-        let folders: Vec<PathBuf> =
-            search_path.map(|p| std::env::split_paths(p).collect()).unwrap_or_default();
-        [("kustomize", &["build"][..]), ("kubectl", &["kustomize"][..])].into_iter().find_map(
-            |(name, arguments)| {
-                let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-                let path = folders.iter().map(|f| f.join(&name)).find(|p| is_executable(p))?;
-                Some(Program { path, arguments })
-            },
-        )
+        let folders: Vec<PathBuf> = search_path
+            .map(|p| std::env::split_paths(p).collect())
+            .unwrap_or_default();
+        [
+            ("kustomize", &["build"][..]),
+            ("kubectl", &["kustomize"][..]),
+        ]
+        .into_iter()
+        .find_map(|(name, arguments)| {
+            let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            let path = folders
+                .iter()
+                .map(|f| f.join(&name))
+                .find(|p| is_executable(p))?;
+            Some(Program { path, arguments })
+        })
     }
 }
 
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
@@ -82,7 +90,10 @@ impl ExternalKustomize {
             "rendering this takes kustomize or kubectl, and --no-external forbids both",
             "run it without --no-external, with kustomize or kubectl installed",
         );
-        ExternalKustomize { absent, ..Self::new(None) }
+        ExternalKustomize {
+            absent,
+            ..Self::new(None)
+        }
     }
 
     fn run(&self, program: &Program, folder: &Path) -> io::Result<Output> {
@@ -106,9 +117,17 @@ impl Renderer for ExternalKustomize {
         let closure = Closure::load(tree, directory)?;
         let root = closure.by_folder.get(directory);
         let path = root.map_or_else(|| directory.to_owned(), |k| k.path.clone());
-        let mark = root.map_or(Mark::NONE, |k| Mark { end: k.mark.start, ..k.mark });
+        let mark = root.map_or(Mark::NONE, |k| Mark {
+            end: k.mark.start,
+            ..k.mark
+        });
         let failure = |message: String, help: Option<String>| {
-            vec![Failure { path: path.clone(), mark, message, help }]
+            vec![Failure {
+                path: path.clone(),
+                mark,
+                message,
+                help,
+            }]
         };
         let Some(program) = &self.program else {
             let (message, help) = self.absent;
@@ -128,8 +147,12 @@ impl Renderer for ExternalKustomize {
         })?;
         let errors = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            let message = if errors.contains("out of memory") || errors.contains("cannot allocate") {
-                format!("took more than {} GiB of memory to render", self.memory_limit >> 30)
+            let message = if errors.contains("out of memory") || errors.contains("cannot allocate")
+            {
+                format!(
+                    "took more than {} GiB of memory to render",
+                    self.memory_limit >> 30
+                )
             } else {
                 explain(&errors, &wrapper, tree, directory)
             };
@@ -138,12 +161,17 @@ impl Renderer for ExternalKustomize {
 
         let rendered = Sources::new();
         let file = rendered.add(String::new(), decode(output.stdout));
-        let Some(source) = rendered.get(file) else { return Ok(Vec::new()) };
+        let Some(source) = rendered.get(file) else {
+            return Ok(Vec::new());
+        };
         let loaded = load(file, &source, Format::Yaml, Profile::Apply);
         if let Some(problem) = loaded.problems.first() {
             let (line, column) = source.line_column(problem.mark.start as usize);
             return Err(failure(
-                format!("line {line}, column {column} of its rendering: {}", problem.message),
+                format!(
+                    "line {line}, column {column} of its rendering: {}",
+                    problem.message
+                ),
                 None,
             ));
         }
@@ -180,7 +208,10 @@ impl Wrapper {
             resource.replace('\'', "''")
         );
         std::fs::write(folder.join("kustomization.yaml"), text)?;
-        Ok(Wrapper { folder, _guard: guard })
+        Ok(Wrapper {
+            folder,
+            _guard: guard,
+        })
     }
 }
 

@@ -85,7 +85,11 @@ impl Kustomization {
         };
         let loaded = load(file, source, Format::Yaml, Profile::Kustomize);
         if !loaded.problems.is_empty() {
-            return Err(loaded.problems.into_iter().map(|p| failure(p.mark, p.message)).collect());
+            return Err(loaded
+                .problems
+                .into_iter()
+                .map(|p| failure(p.mark, p.message))
+                .collect());
         }
         let Some(root) = loaded.documents.into_iter().next() else {
             return Err(vec![failure(
@@ -100,7 +104,10 @@ impl Kustomization {
             return Ok(None);
         }
         if !matches!(root.value, Value::Object(_)) {
-            return Err(vec![failure(root.mark, "a kustomization is a mapping".to_owned())]);
+            return Err(vec![failure(
+                root.mark,
+                "a kustomization is a mapping".to_owned(),
+            )]);
         }
         let mut kustomization = Kustomization {
             file,
@@ -109,7 +116,10 @@ impl Kustomization {
             references: Vec::new(),
             patches: Vec::new(),
             generators: Vec::new(),
-            helm_charts: root.get("helmCharts").or(root.get("helmChartInflationGenerator")).map(|n| n.mark),
+            helm_charts: root
+                .get("helmCharts")
+                .or(root.get("helmChartInflationGenerator"))
+                .map(|n| n.mark),
             mark: root.mark,
         };
         kustomization.collect(&root);
@@ -153,10 +163,17 @@ impl Kustomization {
                 }
             }
         }
-        for item in root.get("patchesStrategicMerge").map_or(&[][..], Node::items) {
+        for item in root
+            .get("patchesStrategicMerge")
+            .map_or(&[][..], Node::items)
+        {
             // A line break tells a patch from the name of a file with one.
             if item.as_str().is_some_and(|text| text.contains('\n')) {
-                self.patches.push(Patch { path: None, inline: Some(item.clone()), target: None });
+                self.patches.push(Patch {
+                    path: None,
+                    inline: Some(item.clone()),
+                    target: None,
+                });
             } else {
                 self.patch_file(item, None);
             }
@@ -199,7 +216,11 @@ impl Kustomization {
     fn patch_file(&mut self, path: &Node, target: Option<Node>) {
         self.refer(path, Role::Patch);
         if let Some(path) = path.as_str() {
-            self.patches.push(Patch { path: Some(path.to_owned()), inline: None, target });
+            self.patches.push(Patch {
+                path: Some(path.to_owned()),
+                inline: None,
+                target,
+            });
         }
     }
 
@@ -211,7 +232,11 @@ impl Kustomization {
     }
 
     fn refer_to(&mut self, path: &str, mark: Mark, role: Role) {
-        self.references.push(Reference { path: path.to_owned(), mark, role });
+        self.references.push(Reference {
+            path: path.to_owned(),
+            mark,
+            role,
+        });
     }
 }
 
@@ -225,6 +250,8 @@ impl Reference {
             || path.starts_with("git::")
             || path.contains("?ref=")
             || path.contains(".git//")
-            || ["github.com/", "gitlab.com/", "bitbucket.org/"].iter().any(|h| path.starts_with(h))
+            || ["github.com/", "gitlab.com/", "bitbucket.org/"]
+                .iter()
+                .any(|h| path.starts_with(h))
     }
 }

@@ -25,13 +25,25 @@ pub struct Document {
 
 /// Reads a file of manifests.
 pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
-    let format = if source.path.ends_with(".json") { Format::Json } else { Format::Yaml };
+    let format = if source.path.ends_with(".json") {
+        Format::Json
+    } else {
+        Format::Yaml
+    };
     let loaded = load(file, source, format, profile);
-    let origin = Arc::new(Origin { renderer: "plain", chain: vec![file] });
-    let mut result = PlainFile { problems: loaded.problems, ..PlainFile::default() };
+    let origin = Arc::new(Origin {
+        renderer: "plain",
+        chain: vec![file],
+    });
+    let mut result = PlainFile {
+        problems: loaded.problems,
+        ..PlainFile::default()
+    };
     for node in loaded.documents.into_iter().flat_map(expand_list) {
         if ObjectRef::of(&node).is_some() {
-            result.objects.extend(Object::new(node, Arc::clone(&origin)));
+            result
+                .objects
+                .extend(Object::new(node, Arc::clone(&origin)));
         } else {
             result.problems.extend(half_an_object(&node));
             result.others.push(Document { node });
@@ -43,7 +55,8 @@ pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
 /// A document with `metadata` and one of `apiVersion` and `kind` was meant as an object: what
 /// kubectl would refuse must not look like data that nobody meant to apply.
 fn half_an_object(node: &Node) -> Option<Problem> {
-    node.get("metadata").filter(|m| matches!(m.value, Value::Object(_)))?;
+    node.get("metadata")
+        .filter(|m| matches!(m.value, Value::Object(_)))?;
     let (present, missing) = match (node.get("apiVersion"), node.get("kind")) {
         (Some(_), None) => ("apiVersion", "kind"),
         (None, Some(_)) => ("kind", "apiVersion"),

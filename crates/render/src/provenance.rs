@@ -39,7 +39,11 @@ struct Layer {
 
 impl<'a> Provenance<'a> {
     pub(crate) fn new(tree: &'a Tree, closure: &'a Closure) -> Self {
-        Provenance { tree, closure, files: HashMap::new() }
+        Provenance {
+            tree,
+            closure,
+            files: HashMap::new(),
+        }
     }
 
     /// Attributes a rendered object. `built_in` is the absolute folder that paths in annotations
@@ -51,39 +55,49 @@ impl<'a> Provenance<'a> {
             let text = annotation.as_deref()?;
             let line = text.lines().find_map(|line| line.strip_prefix(key))?;
             // From the root of the file system, so that `..` leads back into the tree.
-            let absolute = join("/", &format!("{built_in}/{}", line.trim().trim_matches(['"', '\''])));
+            let absolute = join(
+                "/",
+                &format!("{built_in}/{}", line.trim().trim_matches(['"', '\''])),
+            );
             Some(self.tree.relative(Path::new(&absolute)))
         };
         let root = self.closure.by_folder.get(&self.closure.root)?;
-        let origin = Origin { renderer: "kustomize", chain: vec![root.file] };
+        let origin = Origin {
+            renderer: "kustomize",
+            chain: vec![root.file],
+        };
         let mut object = Object::new(node, Arc::new(origin))?;
         if let Some(path) = field("path: ") {
-            self.from_file(&mut object, &path);
+            self.attribute_to_file(&mut object, &path);
         } else {
             let configured_in = field("configuredIn: ");
-            self.from_generator(&mut object, configured_in.as_deref(), root);
+            self.attribute_to_generator(&mut object, configured_in.as_deref(), root);
         }
         Some(object)
     }
 
     /// The object stands in a file.
-    fn from_file(&mut self, object: &mut Object, path: &str) {
+    fn attribute_to_file(&mut self, object: &mut Object, path: &str) {
         let chain = self.closure.chain_to(path).unwrap_or_default();
         let mut files: Vec<FileId> = chain.iter().map(|k| k.file).collect();
         let candidates = self.objects(path);
         let source = original(&object.reference, &candidates);
         let base = match (source, self.tree.read(path)) {
             (Some(source), _) => source.node.clone(),
-            (None, Ok((file, _))) => {
-                Node { mark: Mark::new(file, 0, 0), value: Value::Null }
-            }
+            (None, Ok((file, _))) => Node {
+                mark: Mark::new(file, 0, 0),
+                value: Value::Null,
+            },
             (None, Err(_)) => return,
         };
         files.push(base.mark.file);
         object.source = source
             .filter(|s| s.reference != object.reference)
             .map(|s| Box::new(s.reference.clone()));
-        object.origin = Arc::new(Origin { renderer: "kustomize", chain: files });
+        object.origin = Arc::new(Origin {
+            renderer: "kustomize",
+            chain: files,
+        });
 
         // Innermost first: a base's own patches are applied before those of its overlay.
         let mut layers = Vec::new();
@@ -102,7 +116,14 @@ impl<'a> Provenance<'a> {
         let mut nodes = vec![&base];
         nodes.extend(layers.iter().map(|l: &Layer| &l.fragment));
         let mut removed = Vec::new();
-        transfer(&mut object.node, &nodes, base.mark, "", &Pointer::root(), &mut removed);
+        transfer(
+            &mut object.node,
+            &nodes,
+            base.mark,
+            "",
+            &Pointer::root(),
+            &mut removed,
+        );
         for (path, value) in &operations {
             apply_operation(object, path, value, &mut removed);
         }
@@ -112,7 +133,7 @@ impl<'a> Provenance<'a> {
     }
 
     /// The object was made by a generator.
-    fn from_generator(
+    fn attribute_to_generator(
         &self,
         object: &mut Object,
         configured_in: Option<&str>,
@@ -127,12 +148,18 @@ impl<'a> Provenance<'a> {
             .iter()
             .filter(|(generator, _)| name.contains(generator.as_str()))
             .max_by_key(|(generator, _)| generator.len());
-        let beginning = Mark { end: kustomization.mark.start, ..kustomization.mark };
+        let beginning = Mark {
+            end: kustomization.mark.start,
+            ..kustomization.mark
+        };
         let mark = generator.map_or(beginning, |(_, mark)| *mark);
         object.node.for_each_mark_mut(&mut |m| *m = mark);
         // Without the hash of its content, which changes with every edit.
         object.source = generator.map(|(generator, _)| {
-            Box::new(ObjectRef { name: generator.clone(), ..object.reference.clone() })
+            Box::new(ObjectRef {
+                name: generator.clone(),
+                ..object.reference.clone()
+            })
         });
         if kustomization.file != root.file {
             object.origin = Arc::new(Origin {
@@ -203,9 +230,13 @@ fn operation(step: &Node) -> Option<(String, Option<Node>)> {
     let path = step.get("path")?.as_str()?.to_owned();
     match step.get("op")?.as_str()? {
         "add" | "replace" => Some((path, Some(step.get("value")?.clone()))),
-        "remove" => {
-            Some((path, Some(Node { mark: step.get("path")?.mark, value: Value::Null })))
-        }
+        "remove" => Some((
+            path,
+            Some(Node {
+                mark: step.get("path")?.mark,
+                value: Value::Null,
+            }),
+        )),
         _ => None,
     }
 }
@@ -216,7 +247,9 @@ fn apply_operation(
     value: &Option<Node>,
     removed: &mut Vec<(Pointer, Mark)>,
 ) {
-    let (Some(pointer), Some(value)) = (Pointer::parse(path), value) else { return };
+    let (Some(pointer), Some(value)) = (Pointer::parse(path), value) else {
+        return;
+    };
     if matches!(value.value, Value::Null) {
         if object.node.at(&pointer).is_none() {
             removed.push((pointer, value.mark));
@@ -229,7 +262,11 @@ fn apply_operation(
             Value::Object(map) => map.get_mut(&segment),
             Value::Array(items) => {
                 let last = items.len().checked_sub(1);
-                let index = if segment == "-" { last } else { segment.parse().ok() };
+                let index = if segment == "-" {
+                    last
+                } else {
+                    segment.parse().ok()
+                };
                 index.and_then(|i| items.get_mut(i))
             }
             _ => None,
@@ -275,14 +312,24 @@ fn original<'o>(rendered: &ObjectRef, candidates: &'o [Object]) -> Option<&'o Ob
 
 /// Reads the text of an inline patch; marks point into the file that it stands in.
 fn inline_documents(text: &Node, sources: &Sources) -> Vec<Node> {
-    let Some(inner) = text.as_str() else { return Vec::new() };
-    let Some(outer) = sources.get(text.mark.file) else { return Vec::new() };
+    let Some(inner) = text.as_str() else {
+        return Vec::new();
+    };
+    let Some(outer) = sources.get(text.mark.file) else {
+        return Vec::new();
+    };
     // A table of its own: the text is no file.
     let own = Sources::new();
     let file = own.add(String::new(), decode(inner.into()));
-    let Some(source) = own.get(file) else { return Vec::new() };
+    let Some(source) = own.get(file) else {
+        return Vec::new();
+    };
     let mut documents = load(file, &source, Format::Yaml, Profile::Kustomize).documents;
-    let place = Inline { mark: text.mark, outer: &outer, inner: &source };
+    let place = Inline {
+        mark: text.mark,
+        outer: &outer,
+        inner: &source,
+    };
     for document in &mut documents {
         document.for_each_mark_mut(&mut |mark| *mark = place.outer_mark(*mark));
     }
@@ -316,9 +363,15 @@ impl Inline<'_> {
                 .take_while(|b| *b == b' ')
                 .count();
             let moved = start + indentation.saturating_sub(own) + in_line;
-            u32::try_from(moved).unwrap_or(self.mark.end).min(self.mark.end)
+            u32::try_from(moved)
+                .unwrap_or(self.mark.end)
+                .min(self.mark.end)
         };
-        Mark { file: self.mark.file, start: offset(inner.start), end: offset(inner.end) }
+        Mark {
+            file: self.mark.file,
+            start: offset(inner.start),
+            end: offset(inner.end),
+        }
     }
 }
 
@@ -336,7 +389,10 @@ fn transfer(
     rendered.mark = match rendered.value {
         // What is added belongs where the rest of the collection stands: in the innermost file.
         Value::Object(_) | Value::Array(_) => present().next(),
-        _ => present().rev().find(|l| ***l == *rendered).or_else(|| present().next_back()),
+        _ => present()
+            .rev()
+            .find(|l| ***l == *rendered)
+            .or_else(|| present().next_back()),
     }
     .map_or(fallback, |l| l.mark);
     let mark = rendered.mark;
@@ -362,8 +418,10 @@ fn transfer(
         }
         Value::Array(items) => {
             for (i, item) in items.iter_mut().enumerate() {
-                let nodes: Vec<&Node> =
-                    layers.iter().filter_map(|l| same_item(l.items(), member, item, i)).collect();
+                let nodes: Vec<&Node> = layers
+                    .iter()
+                    .filter_map(|l| same_item(l.items(), member, item, i))
+                    .collect();
                 let there = here.clone().join(i);
                 transfer(item, &nodes, mark, "", &there, removed);
             }
@@ -380,18 +438,26 @@ fn same_item<'l>(
     index: usize,
 ) -> Option<&'l Node> {
     let key = list_item_key(member, rendered);
-    items.iter().find(|item| list_item_key(member, item) == key).or_else(|| {
-        // A changed scalar, such as an argument: by place.
-        items.get(index).filter(|item| {
-            !matches!(item.value, Value::Object(_)) && !matches!(rendered.value, Value::Object(_))
+    items
+        .iter()
+        .find(|item| list_item_key(member, item) == key)
+        .or_else(|| {
+            // A changed scalar, such as an argument: by place.
+            items.get(index).filter(|item| {
+                !matches!(item.value, Value::Object(_))
+                    && !matches!(rendered.value, Value::Object(_))
+            })
         })
-    })
 }
 
 /// Takes an annotation out, and `annotations` and `metadata` with it when nothing is left.
 fn take_annotation(node: &mut Node, name: &str) -> Option<String> {
-    let Value::Object(object) = &mut node.value else { return None };
-    let Value::Object(metadata) = &mut object.get_mut("metadata")?.value else { return None };
+    let Value::Object(object) = &mut node.value else {
+        return None;
+    };
+    let Value::Object(metadata) = &mut object.get_mut("metadata")?.value else {
+        return None;
+    };
     let Value::Object(annotations) = &mut metadata.get_mut("annotations")?.value else {
         return None;
     };

@@ -1,7 +1,8 @@
 //! The files of a run, read once and named relative to its root.
 
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,7 +67,10 @@ impl Tree {
         let file = self.read_unshared(path)?;
         files.insert(path.to_owned(), file);
         drop(files);
-        self.sources.get(file).map(|source| (file, source)).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.sources
+            .get(file)
+            .map(|source| (file, source))
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Reads a file that nobody else reads at the same time, without waiting for other readers.
@@ -79,43 +83,72 @@ impl Tree {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path.to_owned(), file);
-        self.sources.get(file).map(|source| (file, source)).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.sources
+            .get(file)
+            .map(|source| (file, source))
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Adds a text that stands in no file, such as standard input, under a name.
     pub fn add(&self, name: &str, bytes: Vec<u8>) -> FileId {
         let file = self.sources.add(name.to_owned(), decode(bytes));
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), file);
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), file);
         file
     }
 
     /// The text of a file that was read, by its path.
     pub fn source(&self, path: &str) -> Option<Arc<Source>> {
-        let file = *self.files.lock().unwrap_or_else(PoisonError::into_inner).get(path)?;
+        let file = *self
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)?;
         self.sources.get(file)
     }
 
     fn read_unshared(&self, path: &str) -> io::Result<FileId> {
         let absolute = self.absolute(path);
-        let size = std::fs::metadata(&absolute)?.len();
+        let metadata = std::fs::metadata(&absolute)?;
+        // Opening a pipe waits for a writer, and reading a device never ends.
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let size = metadata.len();
         if size > MAX_FILE {
             return Err(io::Error::other(format!(
-                "the file has {} MiB, more than any cluster would take",
+                "it has {} MiB, more than any cluster would take",
                 size >> 20
             )));
         }
-        let bytes = std::fs::read(&absolute)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+        File::open(&absolute)?
+            .take(MAX_FILE)
+            .read_to_end(&mut bytes)?;
         Ok(self.sources.add(path.to_owned(), decode(bytes)))
     }
 }
 
 /// The way from one absolute folder to another file or folder.
 pub(crate) fn relative_path(from: &Path, to: &Path) -> String {
+    if let Ok(inside) = to.strip_prefix(from)
+        && let Some(inside) = inside.to_str().filter(|p| !p.is_empty() && !cfg!(windows))
+    {
+        return inside.to_owned();
+    }
     let from: Vec<_> = from.components().collect();
     let to: Vec<_> = to.components().collect();
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = std::iter::repeat_n("..".to_owned(), from.len() - common);
-    let down = to[common..].iter().map(|c| c.as_os_str().to_string_lossy().into_owned());
+    let down = to[common..]
+        .iter()
+        .map(|c| c.as_os_str().to_string_lossy().into_owned());
     let path = up.chain(down).collect::<Vec<_>>().join("/");
-    if path.is_empty() { ".".to_owned() } else { path }
+    if path.is_empty() {
+        ".".to_owned()
+    } else {
+        path
+    }
 }

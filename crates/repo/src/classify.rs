@@ -38,14 +38,23 @@ pub(crate) struct Classified {
 /// Whether a file inside a chart's folder belongs to the chart: what helm itself reads, and the
 /// customary folders of values for tests.
 pub(crate) fn is_chart_part(chart: &str, path: &str) -> bool {
-    let inside = if chart == "." { path } else { &path[chart.len() + 1..] };
+    let inside = if chart == "." {
+        path
+    } else {
+        &path[chart.len() + 1..]
+    };
     match inside.split_once('/') {
         Some((folder, _)) => {
-            matches!(folder, "templates" | "charts" | "crds" | "files" | "ci" | "tests")
+            matches!(
+                folder,
+                "templates" | "charts" | "crds" | "files" | "ci" | "tests"
+            )
         }
         None => {
-            matches!(inside, "Chart.yaml" | "Chart.lock" | "requirements.yaml" | "values.schema.json")
-                || is_values(inside)
+            matches!(
+                inside,
+                "Chart.yaml" | "Chart.lock" | "requirements.yaml" | "values.schema.json"
+            ) || is_values(inside)
         }
     }
 }
@@ -60,11 +69,16 @@ fn is_values(name: &str) -> bool {
 pub(crate) fn stage_of_values(path: &str) -> Option<&str> {
     let name = file_name(path);
     let stem = name.strip_suffix(".yaml").or(name.strip_suffix(".yml"))?;
-    stem.strip_prefix("values-").or(stem.strip_prefix("values."))
+    stem.strip_prefix("values-")
+        .or(stem.strip_prefix("values."))
 }
 
 pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified {
-    let PlainFile { objects, others, problems } = content;
+    let PlainFile {
+        objects,
+        others,
+        problems,
+    } = content;
     let data = |reason: &str| Classified {
         class: Class::Data(reason.to_owned()),
         objects: Vec::new(),
@@ -79,7 +93,8 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
         if let Some(reason) = known_by_name(path) {
             return data(reason);
         }
-        if path.ends_with(".json") && !(text.contains("\"apiVersion\"") && text.contains("\"kind\""))
+        if path.ends_with(".json")
+            && !(text.contains("\"apiVersion\"") && text.contains("\"kind\""))
         {
             return data("JSON that is no manifest");
         }
@@ -88,10 +103,18 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
         }
     }
     if !objects.is_empty() {
-        return Classified { class: Class::Manifests, objects, problems };
+        return Classified {
+            class: Class::Manifests,
+            objects,
+            problems,
+        };
     }
     if !problems.is_empty() {
-        return Classified { class: Class::Broken, objects, problems };
+        return Classified {
+            class: Class::Broken,
+            objects,
+            problems,
+        };
     }
     if !tools.is_empty() {
         return data("configuration of a tool, not for a cluster");
@@ -147,8 +170,13 @@ fn known_by_name(path: &str) -> Option<&'static str> {
         return Some("Helm values");
     }
     Some(match name {
-        ".gitlab-ci.yml" | ".travis.yml" | "azure-pipelines.yml" | "azure-pipelines.yaml"
-        | "bitbucket-pipelines.yml" | "cloudbuild.yaml" | ".drone.yml" => "pipeline",
+        ".gitlab-ci.yml"
+        | ".travis.yml"
+        | "azure-pipelines.yml"
+        | "azure-pipelines.yaml"
+        | "bitbucket-pipelines.yml"
+        | "cloudbuild.yaml"
+        | ".drone.yml" => "pipeline",
         ".pre-commit-config.yaml" | ".pre-commit-hooks.yaml" => "pre-commit configuration",
         "docker-compose.yml" | "docker-compose.yaml" | "compose.yml" | "compose.yaml" => {
             "Docker Compose file"
@@ -169,7 +197,9 @@ fn by_content(node: &Node) -> &'static str {
     match &node.value {
         Value::Array(items)
             if !items.is_empty()
-                && items.iter().all(|i| i.get("op").is_some() && i.get("path").is_some()) =>
+                && items
+                    .iter()
+                    .all(|i| i.get("op").is_some() && i.get("path").is_some()) =>
         {
             "JSON 6902 patch"
         }

@@ -42,7 +42,9 @@ impl Graph {
         for (folder, kustomization) in &kustomizations {
             for reference in &kustomization.references {
                 let path = join(folder, &reference.path);
-                used_by.entry(path.clone()).or_insert_with(|| kustomization.path.clone());
+                used_by
+                    .entry(path.clone())
+                    .or_insert_with(|| kustomization.path.clone());
                 // Folders of plugins hold files that kustomize reads by itself.
                 if reference.role == Role::Plugin && tree.absolute(&path).is_dir() {
                     let inside = format!("{path}/");
@@ -61,7 +63,12 @@ impl Graph {
         } else {
             roots(&kustomizations, &used_by)
         };
-        Graph { roots, used_by, folders, root_only }
+        Graph {
+            roots,
+            used_by,
+            folders,
+            root_only,
+        }
     }
 }
 
@@ -99,9 +106,16 @@ fn reach(
 ) {
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
-        let Some(kustomization) = kustomizations.get(folder.as_str()) else { continue };
+        let Some(kustomization) = kustomizations.get(folder.as_str()) else {
+            continue;
+        };
         if reached.insert(folder.clone()) {
-            open.extend(kustomization.references.iter().map(|r| join(&folder, &r.path)));
+            open.extend(
+                kustomization
+                    .references
+                    .iter()
+                    .map(|r| join(&folder, &r.path)),
+            );
         }
     }
 }

@@ -42,7 +42,10 @@ pub(crate) fn scan(tree: &Tree, only_file: Option<&str>) -> Result<Scanned, Layo
             _ => None,
         })
         .collect();
-    let files = paths.par_iter().map(|found| read(tree, found, &chart_folders)).collect();
+    let files = paths
+        .par_iter()
+        .map(|found| read(tree, found, &chart_folders))
+        .collect();
     let charts = chart_folders
         .iter()
         .filter(|folder| chart_of(parent(folder), &chart_folders).is_none() || **folder == ".")
@@ -84,8 +87,10 @@ fn walk(tree: &Tree) -> Result<Vec<Found>, LayoutError> {
         }
         if kind.is_some_and(|k| k.is_symlink()) {
             found.extend(link(tree, entry.path(), path));
-        } else {
+        } else if kind.is_some_and(|k| k.is_file()) {
             found.push((path, None));
+        } else {
+            found.push((path, Some("not a regular file")));
         }
     }
     found.sort();
@@ -104,11 +109,13 @@ fn link(tree: &Tree, absolute: &Path, path: String) -> Option<(String, Option<&'
         Ok(target) if !target.starts_with(tree.root()) => {
             Some((path, Some("a link that leads out of the folder")))
         }
-        Ok(target) if target.is_dir() => {
-            Some((path, Some("a link to a folder; what is in it is judged where it stands")))
-        }
-        Ok(_) if may_be_manifest(&path) => Some((path, None)),
-        Ok(_) => None,
+        Ok(target) if target.is_dir() => Some((
+            path,
+            Some("a link to a folder; what is in it is judged where it stands"),
+        )),
+        Ok(_) if !may_be_manifest(&path) => None,
+        Ok(target) if target.is_file() => Some((path, None)),
+        Ok(_) => Some((path, Some("not a regular file"))),
         Err(_) if may_be_manifest(&path) => Some((path, Some("a link that leads nowhere"))),
         Err(_) => None,
     }
@@ -148,7 +155,12 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
     if let Some(chart) = chart_of(parent(path), charts)
         && classify::is_chart_part(chart, path)
     {
-        return ScannedFile::skipped(path, Class::ChartPart { chart: chart.to_owned() });
+        return ScannedFile::skipped(
+            path,
+            Class::ChartPart {
+                chart: chart.to_owned(),
+            },
+        );
     }
     let (file, source) = match tree.read_first(path) {
         Ok(read) => read,
@@ -217,7 +229,9 @@ impl ScannedFile {
 pub fn read_stream(tree: &Tree, name: &str, bytes: Vec<u8>) -> crate::Layout {
     let file = tree.add(name, bytes);
     let mut layout = crate::Layout::default();
-    let Some(source) = tree.sources().get(file) else { return layout };
+    let Some(source) = tree.sources().get(file) else {
+        return layout;
+    };
     let content = read_plain(file, &source, Profile::Apply);
     layout.failures = content
         .problems
@@ -233,7 +247,9 @@ pub fn read_stream(tree: &Tree, name: &str, bytes: Vec<u8>) -> crate::Layout {
     layout.entries.push(crate::Entry {
         path: name.to_owned(),
         kind: EntryKind::Manifest,
-        fate: Fate::Judged { stage: stage.name.clone() },
+        fate: Fate::Judged {
+            stage: stage.name.clone(),
+        },
     });
     layout.stages.push(StageLayout {
         stage,

@@ -1,6 +1,6 @@
 //! Which root belongs to which stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stagegate_config::{Config, ConfigError};
 use stagegate_core::{Stage, StageName};
@@ -23,11 +23,15 @@ pub(crate) fn stage_of_folder(folder: &str) -> Option<(StageName, String)> {
         .collect();
     // A known name says more than any other: `clusters/eu-1/overlays/prod` is prod.
     let unknown = StageName::any("").order;
-    let known_child = children.iter().find(|&&i| StageName::any(segments[i]).order != unknown);
+    let known_child = children
+        .iter()
+        .find(|&&i| StageName::any(segments[i]).order != unknown);
     if let Some(&i) = known_child.or(children.first()) {
         return Some((StageName::any(segments[i]), up_to(i)));
     }
-    let last = (0..segments.len()).rev().find_map(|i| Some((StageName::known(segments[i])?, i)));
+    let last = (0..segments.len())
+        .rev()
+        .find_map(|i| Some((StageName::known(segments[i])?, i)));
     last.map(|(name, i)| (name, up_to(i)))
 }
 
@@ -55,8 +59,14 @@ impl Stages<'_> {
                 None => (Stage::shared(), folder.to_owned()),
             }
         };
-        let layout = self.by_name.entry(stage.name.clone()).or_insert_with(|| empty(stage));
-        layout.paths.push(place);
+        let layout = self
+            .by_name
+            .entry(stage.name.clone())
+            .or_insert_with(|| empty(stage));
+        // Most files follow one of the same place.
+        if layout.paths.last() != Some(&place) {
+            layout.paths.push(place);
+        }
         layout
     }
 
@@ -77,7 +87,9 @@ impl Stages<'_> {
                         "the stages {} and {} both claim {path}",
                         first.stage.name, second.stage.name
                     ),
-                    help: Some("a file belongs to one stage: make one of the globs narrower".to_owned()),
+                    help: Some(
+                        "a file belongs to one stage: make one of the globs narrower".to_owned(),
+                    ),
                 });
             }
         }
@@ -86,7 +98,12 @@ impl Stages<'_> {
 }
 
 fn empty(stage: Stage) -> StageLayout {
-    StageLayout { stage, paths: Vec::new(), objects: Vec::new(), kustomizations: Vec::new() }
+    StageLayout {
+        stage,
+        paths: Vec::new(),
+        objects: Vec::new(),
+        kustomizations: Vec::new(),
+    }
 }
 
 pub(crate) fn assign(
@@ -94,31 +111,52 @@ pub(crate) fn assign(
     graph: Graph,
     config: &Config,
 ) -> Result<Layout, LayoutError> {
-    let mut stages = Stages { config, by_name: BTreeMap::new(), errors: Vec::new() };
+    let mut stages = Stages {
+        config,
+        by_name: BTreeMap::new(),
+        errors: Vec::new(),
+    };
     for stage in &config.stages {
-        stages.by_name.insert(stage.stage.name.clone(), empty(stage.stage.clone()));
+        stages
+            .by_name
+            .insert(stage.stage.name.clone(), empty(stage.stage.clone()));
     }
     let mut layout = Layout::default();
     let mut entry = |path: String, kind, fate| layout.entries.push(Entry { path, kind, fate });
 
     let mut root_stages: BTreeMap<String, String> = BTreeMap::new();
     for root in &graph.roots {
-        let path = graph.folders.get(root).cloned().unwrap_or_else(|| join(root, "kustomization.yaml"));
+        let path = graph
+            .folders
+            .get(root)
+            .cloned()
+            .unwrap_or_else(|| join(root, "kustomization.yaml"));
         let stage = stages.of(&path, root);
         stage.kustomizations.push(root.clone());
         root_stages.insert(path, stage.stage.name.clone());
     }
     for chart in &scanned.charts {
         let reason = "a Helm chart; charts are not rendered by this version of stagegate";
-        entry(chart.clone(), EntryKind::Chart, Fate::Skipped { reason: reason.to_owned() });
+        entry(
+            chart.clone(),
+            EntryKind::Chart,
+            Fate::Skipped {
+                reason: reason.to_owned(),
+            },
+        );
     }
 
     let mut failures = Vec::new();
     for file in scanned.files {
         let kind = file.kind();
-        let skipped = |reason: &str| Fate::Skipped { reason: reason.to_owned() };
+        let skipped = |reason: &str| Fate::Skipped {
+            reason: reason.to_owned(),
+        };
         let folder = parent(&file.path).to_owned();
-        let used_by = graph.used_by.get(&file.path).or_else(|| graph.used_by.get(&folder));
+        let used_by = graph
+            .used_by
+            .get(&file.path)
+            .or_else(|| graph.used_by.get(&folder));
         let fate = match file.class {
             Class::ChartPart { chart } => {
                 if let Some(name) = stage_of_values(&file.path).and_then(StageName::known)
@@ -126,14 +164,18 @@ pub(crate) fn assign(
                     && !graph.root_only
                 {
                     let stage = Stage::named(name);
-                    let values =
-                        stages.by_name.entry(stage.name.clone()).or_insert_with(|| empty(stage));
+                    let values = stages
+                        .by_name
+                        .entry(stage.name.clone())
+                        .or_insert_with(|| empty(stage));
                     values.paths.push(file.path.clone());
                 }
                 skipped(&format!("part of the chart {chart}"))
             }
             Class::Kustomization(kustomization) => match root_stages.get(&file.path) {
-                Some(stage) => Fate::Judged { stage: stage.clone() },
+                Some(stage) => Fate::Judged {
+                    stage: stage.clone(),
+                },
                 None => match graph.used_by.get(&folder) {
                     Some(by) => Fate::Referenced { by: by.clone() },
                     None if kustomization.component => {
@@ -148,9 +190,9 @@ pub(crate) fn assign(
                 None => skipped(&reason),
             },
             Class::Manifests => match (used_by, graph.folders.get(&folder)) {
-                _ if graph.used_by.contains_key(&file.path) => {
-                    Fate::Referenced { by: graph.used_by[&file.path].clone() }
-                }
+                _ if graph.used_by.contains_key(&file.path) => Fate::Referenced {
+                    by: graph.used_by[&file.path].clone(),
+                },
                 (_, Some(kustomization)) => {
                     skipped(&format!("not named by {kustomization}, so not deployed"))
                 }
@@ -160,7 +202,9 @@ pub(crate) fn assign(
                 _ => {
                     let stage = stages.of(&file.path, &folder);
                     stage.objects.extend(file.objects);
-                    Fate::Judged { stage: stage.stage.name.clone() }
+                    Fate::Judged {
+                        stage: stage.stage.name.clone(),
+                    }
                 }
             },
         };
@@ -202,16 +246,28 @@ fn finish(
             }
         }
     }
-    layout.stages.sort_by(|a, b| a.stage.promotion_order(&b.stage));
+    layout
+        .stages
+        .sort_by(|a, b| a.stage.promotion_order(&b.stage));
     for stage in &mut layout.stages {
-        stage.paths.sort();
-        stage.paths.dedup();
-        let all = stage.paths.clone();
-        stage.paths.retain(|path| {
-            !all.iter().any(|other| {
-                other != path && (other == "." || path.starts_with(&format!("{other}/")))
-            })
-        });
+        let all: BTreeSet<String> = std::mem::take(&mut stage.paths).into_iter().collect();
+        let inside_another = |path: &str| {
+            let mut folder = path;
+            while folder != "." {
+                folder = parent(folder);
+                if all.contains(folder) {
+                    return true;
+                }
+            }
+            false
+        };
+        stage.paths = all
+            .iter()
+            .filter(|path| !inside_another(path))
+            .cloned()
+            .collect();
     }
-    layout.entries.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    layout
+        .entries
+        .sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
 }

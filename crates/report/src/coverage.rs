@@ -37,8 +37,11 @@ impl Summary {
 /// # Errors
 /// If `out` cannot be written to.
 pub fn coverage_json(coverage: &Coverage, out: &mut dyn io::Write) -> io::Result<()> {
-    let document =
-        Document { version: 1, summary: Summary::of(coverage), entries: &coverage.entries };
+    let document = Document {
+        version: 1,
+        summary: Summary::of(coverage),
+        entries: &coverage.entries,
+    };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }
@@ -60,16 +63,29 @@ pub fn coverage_text(coverage: &Coverage, out: &mut dyn io::Write) -> io::Result
             }
             CoverageStatus::Unrendered => "could not be judged".to_owned(),
         };
-        groups.entry((std::cmp::Reverse(entry.status), why)).or_default().push(entry);
+        groups
+            .entry((std::cmp::Reverse(entry.status), why))
+            .or_default()
+            .push(entry);
     }
     for ((_, why), entries) in &groups {
         writeln!(out, "{why} ({})", entries.len())?;
         for entry in entries {
-            writeln!(out, "  {}{}", entry.path, if entry.kind == "chart" { "/" } else { "" })?;
+            writeln!(
+                out,
+                "  {}{}",
+                entry.path,
+                if entry.kind == "chart" { "/" } else { "" }
+            )?;
         }
         writeln!(out)?;
     }
-    let Summary { judged, referenced, skipped, unrendered } = Summary::of(coverage);
+    let Summary {
+        judged,
+        referenced,
+        skipped,
+        unrendered,
+    } = Summary::of(coverage);
     writeln!(
         out,
         "{} files: {judged} judged, {referenced} used by them, {skipped} skipped, {unrendered} could not be judged",

@@ -20,7 +20,17 @@ struct Tool {
 }
 
 pub(crate) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
-    let tool = Tool { name: "stagegate", version: env!("CARGO_PKG_VERSION") };
-    serde_json::to_writer_pretty(&mut *out, &Document { version: 1, tool, report })?;
+    let tool = Tool {
+        name: "stagegate",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    serde_json::to_writer_pretty(
+        &mut *out,
+        &Document {
+            version: 1,
+            tool,
+            report,
+        },
+    )?;
     writeln!(out)
 }

@@ -52,7 +52,14 @@ pub fn policies_text<'a>(
     policies: impl Iterator<Item = &'a Meta>,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
-    let head = ["policy", "default", "severity", "scope", "what must be true"].map(str::to_owned);
+    let head = [
+        "policy",
+        "default",
+        "severity",
+        "scope",
+        "what must be true",
+    ]
+    .map(str::to_owned);
     let mut rows = vec![head];
     rows.extend(policies.map(|meta| {
         let enforcement = match meta.production {
@@ -71,7 +78,11 @@ pub fn policies_text<'a>(
     let widths = [width(0), width(1), width(2), width(3)];
     for row in &rows {
         let [a, b, c, d] = widths;
-        writeln!(out, "{:a$}  {:b$}  {:c$}  {:d$}  {}", row[0], row[1], row[2], row[3], row[4])?;
+        writeln!(
+            out,
+            "{:a$}  {:b$}  {:c$}  {:d$}  {}",
+            row[0], row[1], row[2], row[3], row[4]
+        )?;
     }
     Ok(())
 }
@@ -82,7 +93,11 @@ pub fn policies_text<'a>(
 /// If `out` cannot be written to.
 pub fn explain(meta: &Meta, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", meta.id, meta.title)?;
-    write!(out, "category {}, severity {}, scope {}, ", meta.category, meta.severity, meta.scope)?;
+    write!(
+        out,
+        "category {}, severity {}, scope {}, ",
+        meta.category, meta.severity, meta.scope
+    )?;
     match meta.production {
         Some(production) => {
             writeln!(out, "default {}, {production} in prod", meta.enforcement)?;
@@ -98,7 +113,11 @@ pub fn explain(meta: &Meta, out: &mut dyn io::Write) -> io::Result<()> {
                 ParameterKind::Bool(b) => b.to_string(),
                 ParameterKind::Strings(strings) => format!("[{}]", strings.join(", ")),
             };
-            writeln!(out, "      {}: {default}  # {}", parameter.name, parameter.description)?;
+            writeln!(
+                out,
+                "      {}: {default}  # {}",
+                parameter.name, parameter.description
+            )?;
         }
     }
     Ok(())

@@ -11,22 +11,32 @@ use crate::{Snippet, Style};
 
 pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let renderer = renderer(style.color);
-    let active: Vec<&FindingReport> =
-        report.findings.iter().filter(|f| f.status == Status::Active).collect();
+    let active: Vec<&FindingReport> = report
+        .findings
+        .iter()
+        .filter(|f| f.status == Status::Active)
+        .collect();
     for place in active.chunk_by(|a, b| same_place(a, b)) {
         for line in place_lines(&renderer, place, style) {
             writeln!(out, "{line}")?;
         }
         writeln!(out)?;
     }
-    for errors in report.errors.chunk_by(|a, b| (&a.message, &a.help) == (&b.message, &b.help)) {
+    for errors in report
+        .errors
+        .chunk_by(|a, b| (&a.message, &a.help) == (&b.message, &b.help))
+    {
         writeln!(out, "{}\n", unjudged(&renderer, errors, style))?;
     }
     summary(report, style, out)
 }
 
 fn renderer(color: bool) -> Renderer {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
     renderer.decor_style(DecorStyle::Ascii)
 }
 
@@ -44,8 +54,14 @@ fn level(enforcement: Enforcement) -> Level<'static> {
 }
 
 /// The titles of all findings of a place, then its snippet, then what to do.
-fn place_lines(renderer: &Renderer, place: &[FindingReportRef<'_>], style: &Style<'_>) -> Vec<String> {
-    let Some((last, others)) = place.split_last() else { return Vec::new() };
+fn place_lines(
+    renderer: &Renderer,
+    place: &[FindingReportRef<'_>],
+    style: &Style<'_>,
+) -> Vec<String> {
+    let Some((last, others)) = place.split_last() else {
+        return Vec::new();
+    };
     let mut lines: Vec<String> = others
         .iter()
         .map(|f| {
@@ -65,7 +81,10 @@ fn place_lines(renderer: &Renderer, place: &[FindingReportRef<'_>], style: &Styl
     let mut helps: Vec<&str> = Vec::new();
     for finding in place {
         for other in &finding.related {
-            let text = format!("{}: {}:{}:{}", other.message, other.path, other.line, other.column);
+            let text = format!(
+                "{}: {}:{}:{}",
+                other.message, other.path, other.line, other.column
+            );
             if !related.contains(&text) {
                 related.push(text);
             }
@@ -92,7 +111,11 @@ fn whose(finding: &FindingReport) -> String {
     match &finding.object {
         None => stages,
         Some(object) => {
-            let namespace = object.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
+            let namespace = object
+                .namespace
+                .as_ref()
+                .map(|n| format!("{n}/"))
+                .unwrap_or_default();
             format!("{stages}: {} {namespace}{}", object.kind, object.name)
         }
     }
@@ -110,12 +133,21 @@ fn marked<'s>(
             .find('\n')
             .map_or(snippet.text.len(), |i| line_start + i + 1);
     }
-    let line = snippet.text[line_start..].lines().next().unwrap_or_default();
+    let line = snippet.text[line_start..]
+        .lines()
+        .next()
+        .unwrap_or_default();
     let offset = |column: u32| {
-        line.char_indices().nth(column as usize - 1).map_or(line.len(), |(i, _)| i)
+        line.char_indices()
+            .nth(column as usize - 1)
+            .map_or(line.len(), |(i, _)| i)
     };
     let start = offset(location.column);
-    let end = if location.end_line > location.line { line.len() } else { offset(location.end_column) };
+    let end = if location.end_line > location.line {
+        line.len()
+    } else {
+        offset(location.end_column)
+    };
     // At least one character, and never a part of one.
     let one = line[start..].chars().next().map_or(0, char::len_utf8);
     let end = end.max(start + one);
@@ -134,12 +166,22 @@ fn origin(location: &Location) -> annotate_snippets::Origin<'static> {
 
 /// Errors of one message are told once, with every place.
 fn unjudged(renderer: &Renderer, errors: &[ErrorReport], style: &Style<'_>) -> String {
-    let Some(first) = errors.first() else { return String::new() };
+    let Some(first) = errors.first() else {
+        return String::new();
+    };
     if let ([error], Some(_)) = (errors, &first.location) {
         let help = error.help.as_deref();
-        return diagnostic(error.code, &error.message, help, error.location.as_ref(), style);
+        return diagnostic(
+            error.code,
+            &error.message,
+            help,
+            error.location.as_ref(),
+            style,
+        );
     }
-    let title = Level::ERROR.primary_title(first.message.as_str()).id(first.code);
+    let title = Level::ERROR
+        .primary_title(first.message.as_str())
+        .id(first.code);
     let mut group = Group::with_title(title);
     for error in errors.iter().filter(|e| e.code != NO_OBJECTS) {
         group = group.element(
@@ -188,8 +230,18 @@ pub fn diagnostic(
 }
 
 fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let widest = report.stages.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
-    let digits = report.stages.iter().map(|s| s.objects.to_string().len()).max().unwrap_or(0);
+    let widest = report
+        .stages
+        .iter()
+        .map(|s| s.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let digits = report
+        .stages
+        .iter()
+        .map(|s| s.objects.to_string().len())
+        .max()
+        .unwrap_or(0);
     for stage in &report.stages {
         let noun = plural(stage.objects, "object ", "objects");
         let paths = match stage.paths.as_slice() {
@@ -198,13 +250,21 @@ fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::R
             }
             paths => paths.join(", "),
         };
-        writeln!(out, "{:widest$}  {:>digits$} {noun}  {paths}", stage.name, stage.objects)?;
+        writeln!(
+            out,
+            "{:widest$}  {:>digits$} {noun}  {paths}",
+            stage.name, stage.objects
+        )?;
     }
     if !report.stages.is_empty() {
         writeln!(out)?;
     }
     if !report.notable.is_empty() {
-        writeln!(out, "{} (see `stagegate coverage`)", report.notable.join(", "))?;
+        writeln!(
+            out,
+            "{} (see `stagegate coverage`)",
+            report.notable.join(", ")
+        )?;
     }
     let counts = &report.summary;
     let mut parts = Vec::new();
@@ -219,7 +279,11 @@ fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::R
     part(counts.waived, "waived");
     part(counts.baseline, "in the baseline");
     part(report.unjudged(), "could not be judged");
-    let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
+    let found = if parts.is_empty() {
+        "nothing found".to_owned()
+    } else {
+        parts.join(", ")
+    };
     let verdict = match report.exit_code(style.strict) {
         0 => "passed",
         1 => "failed",

@@ -54,7 +54,10 @@ impl Case {
         let mut cases = Vec::new();
         for policy in folders(policies)? {
             for folder in folders(&policy)? {
-                cases.push(Case { policy: name(&policy), folder });
+                cases.push(Case {
+                    policy: name(&policy),
+                    folder,
+                });
             }
         }
         Ok(cases)
@@ -103,12 +106,10 @@ impl Case {
         settings.only = Some(vec![self.policy.clone()]);
         let engine = Engine::new(stagegate_policies::all(), settings)
             .map_err(|errors| self.error(&format!("{errors:?}")))?;
-        let layout =
-            stagegate_repo::discover(&tree, None, &config).map_err(|e| self.error(&e))?;
+        let layout = stagegate_repo::discover(&tree, None, &config).map_err(|e| self.error(&e))?;
         let renderer = ExternalKustomize::forbidden();
         let repository = stagegate_lint::render(layout, &tree, &renderer, &[], &|_| {});
-        let report =
-            stagegate_lint::lint(&engine, &repository, &tree, &Limits::default(), &|_| {});
+        let report = stagegate_lint::lint(&engine, &repository, &tree, &Limits::default(), &|_| {});
         if let Some(error) = report.errors.first() {
             return Err(self.error(&format!("{}:{}: {}", error.path, error.line, error.message)));
         }
@@ -122,7 +123,11 @@ impl Case {
                 location.path, location.line, location.column, finding.pointer, finding.message
             ));
             let object = finding.object.as_ref().map(|o| {
-                let namespace = o.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
+                let namespace = o
+                    .namespace
+                    .as_ref()
+                    .map(|n| format!("{n}/"))
+                    .unwrap_or_default();
                 format!("{} {namespace}{}", o.kind, o.name)
             });
             lint_violations.push(format!(
@@ -134,7 +139,11 @@ impl Case {
         }
         lint_violations.sort();
         let admission_violations = self.admit(&engine, &repository)?;
-        Ok(Outcome { lint, lint_violations, admission_violations })
+        Ok(Outcome {
+            lint,
+            lint_violations,
+            admission_violations,
+        })
     }
 
     fn config(&self, tree: &Tree) -> Result<Config, CaseError> {
@@ -152,18 +161,26 @@ impl Case {
             let inventory = Inventory::new(stage.objects.clone());
             for object in &stage.objects {
                 let request = self.request(object)?;
-                let world = World { stage: &stage.stage, inventory: &inventory };
+                let world = World {
+                    stage: &stage.stage,
+                    inventory: &inventory,
+                };
                 let subject = Subject::Review(request.review());
                 let verdict = engine.review(&subject, &world, &Limits::default());
-                let denies = verdict.findings.iter().any(|f| f.enforcement == Enforcement::Deny);
+                let denies = verdict
+                    .findings
+                    .iter()
+                    .any(|f| f.enforcement == Enforcement::Deny);
                 if verdict.allowed == denies {
                     return Err(self.error(&"the verdict does not follow from its findings"));
                 }
                 for finding in verdict.findings {
-                    let object =
-                        finding.object.map(|o| o.to_string()).unwrap_or_default();
+                    let object = finding.object.map(|o| o.to_string()).unwrap_or_default();
                     let violation = finding.violation;
-                    found.push(format!("{object}: {}: {}", violation.pointer, violation.message));
+                    found.push(format!(
+                        "{object}: {}: {}",
+                        violation.pointer, violation.message
+                    ));
                 }
             }
         }
@@ -190,12 +207,17 @@ impl Case {
     }
 
     fn error(&self, error: &dyn std::fmt::Display) -> CaseError {
-        CaseError { case: self.name(), message: error.to_string() }
+        CaseError {
+            case: self.name(),
+            message: error.to_string(),
+        }
     }
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn folders(path: &Path) -> Result<Vec<PathBuf>, CaseError> {

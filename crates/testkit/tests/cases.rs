@@ -3,6 +3,13 @@
 //! `STAGEGATE_RECORD=1 cargo test -p stagegate-testkit` writes what was found as what is expected,
 //! to be read before it is committed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -34,7 +41,10 @@ fn every_case_is_found_by_both_doors() {
             wrong.push(format!("{name}: found {found:#?}\nexpected {expected:#?}"));
         }
         if case.allows() != outcome.lint.is_empty() {
-            wrong.push(format!("{name}: its name says otherwise than {:#?}", outcome.lint));
+            wrong.push(format!(
+                "{name}: its name says otherwise than {:#?}",
+                outcome.lint
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -49,7 +59,10 @@ fn every_case_is_found_by_both_doors() {
     assert_eq!(with_cases, policies);
     for policy in &policies {
         let of = |allows: bool| {
-            cases.iter().filter(|c| c.policy == *policy && c.allows() == allows).count()
+            cases
+                .iter()
+                .filter(|c| c.policy == *policy && c.allows() == allows)
+                .count()
         };
         assert!(of(true) >= 5 && of(false) >= 5, "{policy}");
     }

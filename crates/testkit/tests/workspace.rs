@@ -1,5 +1,12 @@
 //! The crates keep to the table of ARCHITECTURE.md.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
@@ -18,7 +25,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "testkit",
         &[
-            "core", "manifest", "config", "render", "repo", "policies", "admission", "lint",
+            "core",
+            "manifest",
+            "config",
+            "render",
+            "repo",
+            "policies",
+            "admission",
+            "lint",
             "report",
         ],
     ),
@@ -36,7 +50,10 @@ const STOPS_AT: &[(&str, &[&str])] = &[
 ];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().other_options(["--frozen".to_owned()]).exec().unwrap()
+    MetadataCommand::new()
+        .other_options(["--frozen".to_owned()])
+        .exec()
+        .unwrap()
 }
 
 /// By our crate's short name, what it depends on outside of tests.
@@ -71,7 +88,10 @@ fn crates_use_only_what_the_table_allows() {
             .find(|(crate_name, _)| crate_name == name)
             .unwrap_or_else(|| panic!("{name} is not in the table"));
         for other in used.iter().filter(|other| ours.contains(other)) {
-            assert!(allowed.contains(&other.as_str()), "{name} must not use {other}");
+            assert!(
+                allowed.contains(&other.as_str()),
+                "{name} must not use {other}"
+            );
         }
     }
     assert_eq!(dependencies.len(), MAY_USE.len() + 1);
@@ -92,9 +112,15 @@ fn packages_stop_where_they_should() {
 
 #[test]
 fn the_architecture_names_every_crate() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md"));
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../ARCHITECTURE.md"
+    ));
     let text = text.unwrap();
     for (name, _) in MAY_USE {
-        assert!(text.contains(&format!("| {name} |")), "ARCHITECTURE.md does not name {name}");
+        assert!(
+            text.contains(&format!("| {name} |")),
+            "ARCHITECTURE.md does not name {name}"
+        );
     }
 }

@@ -43,7 +43,10 @@ use crate::resources::{self, Bound, ResourceRule};
 
 struct ResourceLimits(Meta);
 
-const RULE: ResourceRule = ResourceRule { field: "limits", noun: "limit" };
+const RULE: ResourceRule = ResourceRule {
+    field: "limits",
+    noun: "limit",
+};
 
 pub(crate) fn policy() -> impl Policy {
     ResourceLimits(resources::meta(
@@ -103,7 +106,9 @@ fn below_request(
     for entry in requests.node().map_or(&[][..], Node::entries) {
         let request = requests.member(&entry.key);
         let limit = limits.member(&entry.key);
-        let Bound::Set(requested) = resources::bound(&request) else { continue };
+        let Bound::Set(requested) = resources::bound(&request) else {
+            continue;
+        };
         let (limited, written) = match (resources::bound(&limit), limit.node()) {
             (Bound::Set(limited), Some(node)) => (limited, Quantity::written(node)),
             (Bound::Absent, _) => match default(&entry.key) {

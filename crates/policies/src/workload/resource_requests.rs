@@ -39,9 +39,15 @@ use crate::resources::{self, Bound, ResourceRule};
 
 struct ResourceRequests(Meta);
 
-const RULE: ResourceRule = ResourceRule { field: "requests", noun: "request" };
+const RULE: ResourceRule = ResourceRule {
+    field: "requests",
+    noun: "request",
+};
 /// What the API server fills a missing request in from.
-const LIMIT: ResourceRule = ResourceRule { field: "limits", noun: "limit" };
+const LIMIT: ResourceRule = ResourceRule {
+    field: "limits",
+    noun: "limit",
+};
 
 pub(crate) fn policy() -> impl Policy {
     ResourceRequests(resources::meta(
