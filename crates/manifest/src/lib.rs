@@ -1,6 +1,6 @@
 //! Bytes to objects whose every node knows its place.
 //!
-//! One reader for YAML and JSON: it gives values and a [`Mark`](stagegate_core::Mark) for every
+//! One reader for YAML and JSON: it gives values and a [`Mark`] for every
 //! key and value in one pass. Lines and columns are computed for findings only
 //! ([`Sources::locate`]). What a scalar means follows what will apply it: see [`Profile`].
 //!
