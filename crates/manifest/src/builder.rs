@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use granit_parser::{ScalarStyle, Tag};
+use granit_parser::{ScalarStyle, StructureStyle, Tag};
 use stagegate_core::{Entry, FileId, MAX_DEPTH, MapBuilder, Mark, Node, Number, Str, Value};
 
 use crate::yaml::offset;
@@ -37,6 +37,8 @@ struct Anchor {
 
 struct Frame {
     start: usize,
+    /// Written in brackets.
+    flow: bool,
     anchor: usize,
     /// Count of nodes before this one, for the size of what an anchor names.
     nodes_before: Work,
@@ -198,22 +200,48 @@ impl<'a> Builder<'a> {
         )
     }
 
-    pub(crate) fn start_sequence(&mut self, anchor: usize, range: (usize, usize)) -> Result<()> {
-        self.start(anchor, range, Collection::Sequence(Vec::new()))
+    pub(crate) fn start_sequence(
+        &mut self,
+        style: StructureStyle,
+        anchor: usize,
+        (start, end): (usize, usize),
+    ) -> Result<()> {
+        // The parser lets a list that is not indented begin behind its first dash.
+        let dash = self.text[..start].trim_end_matches(' ');
+        let start = match style {
+            StructureStyle::Block
+                if dash.ends_with('-') && !self.text[start..].starts_with('-') =>
+            {
+                dash.len() - 1
+            }
+            _ => start,
+        };
+        self.start(
+            style,
+            anchor,
+            (start, end),
+            Collection::Sequence(Vec::new()),
+        )
     }
 
-    pub(crate) fn start_mapping(&mut self, anchor: usize, range: (usize, usize)) -> Result<()> {
+    pub(crate) fn start_mapping(
+        &mut self,
+        style: StructureStyle,
+        anchor: usize,
+        range: (usize, usize),
+    ) -> Result<()> {
         let collection = Collection::Mapping {
             map: MapBuilder::default(),
             key: None,
             merges: Vec::new(),
             merged: false,
         };
-        self.start(anchor, range, collection)
+        self.start(style, anchor, range, collection)
     }
 
     fn start(
         &mut self,
+        style: StructureStyle,
         anchor: usize,
         (start, end): (usize, usize),
         collection: Collection,
@@ -235,6 +263,7 @@ impl<'a> Builder<'a> {
         self.behind = end;
         self.stack.push(Frame {
             start,
+            flow: style == StructureStyle::Flow,
             anchor,
             nodes_before: self.nodes,
             collection,
@@ -249,7 +278,7 @@ impl<'a> Builder<'a> {
         };
         // Flow collections end with a bracket; block collections with their last child, while the
         // parser reports the token behind them.
-        if self.is_flow(frame.start) {
+        if frame.flow {
             self.behind = end;
         }
         let mark = self.mark(frame.start, self.behind);
@@ -443,7 +472,7 @@ impl<'a> Builder<'a> {
         // YAML 1.1 ends a plain scalar at a question mark in a flow collection.
         if style == ScalarStyle::Plain
             && raw.get(1..).is_some_and(|rest| rest.contains('?'))
-            && self.stack.last().is_some_and(|f| self.is_flow(f.start))
+            && self.stack.last().is_some_and(|f| f.flow)
         {
             return Err(self.problem(
                 self.mark(start, end),
@@ -457,15 +486,7 @@ impl<'a> Builder<'a> {
 
     /// Where the innermost open collection begins, if it is written in brackets.
     pub(crate) fn flow_start(&self) -> Option<usize> {
-        self.stack
-            .last()
-            .map(|f| f.start)
-            .filter(|start| self.is_flow(*start))
-    }
-
-    /// Whether the collection that begins at `start` is written in brackets.
-    fn is_flow(&self, start: usize) -> bool {
-        matches!(self.text.as_bytes().get(start), Some(b'[' | b'{'))
+        self.stack.last().filter(|f| f.flow).map(|f| f.start)
     }
 
     /// The place of the `|` or `>` of a block scalar whose content begins at `content`.

@@ -111,8 +111,12 @@ impl<'a> Document<'a> {
                     builder.scalar(&value, style, anchor, tag.as_deref(), range)?;
                 }
                 Event::Alias(id) => builder.alias(id, range)?,
-                Event::SequenceStart(_, anchor, _) => builder.start_sequence(anchor, range)?,
-                Event::MappingStart(_, anchor, _) => builder.start_mapping(anchor, range)?,
+                Event::SequenceStart(style, anchor, _) => {
+                    builder.start_sequence(style, anchor, range)?
+                }
+                Event::MappingStart(style, anchor, _) => {
+                    builder.start_mapping(style, anchor, range)?
+                }
                 Event::SequenceEnd | Event::MappingEnd => {
                     if let Some(start) = builder.flow_start() {
                         quirks.flow(start, range.1);
@@ -279,4 +283,38 @@ fn explain(message: String, text: &str, at: usize) -> String {
         return format!("{message}; this looks like a template that was not rendered");
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use stagegate_core::Pointer;
+
+    use super::*;
+    use crate::{Sources, decode};
+
+    #[test]
+    fn marks_cover_what_was_written_wherever_the_document_stands() {
+        let text = "# first\n---\nother: 1\n---\nlist:\n- name: ä\n  n: 1\n- b # end\nblock: |-\n  one\n  two\nflow: {a: [1, 2]} \nempty:\nquoted: \"x\\ty\"\nnested:\n    - - c\n";
+        let sources = Sources::new();
+        let file = sources.add(String::new(), decode(text.into()));
+        let source = sources.get(file).unwrap();
+        let loaded = load(file, &source, Profile::Apply);
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        let slice = |pointer: &str| {
+            let node = loaded.documents[1]
+                .at(&Pointer::parse(pointer).unwrap())
+                .unwrap();
+            &text[node.mark.start as usize..node.mark.end as usize]
+        };
+        assert_eq!(slice("/list"), "- name: ä\n  n: 1\n- b");
+        assert_eq!(slice("/list/0"), "name: ä\n  n: 1");
+        assert_eq!(slice("/list/0/name"), "ä");
+        assert_eq!(slice("/block").trim_end(), "|-\n  one\n  two");
+        assert_eq!(slice("/flow"), "{a: [1, 2]}");
+        assert_eq!(slice("/flow/a"), "[1, 2]");
+        assert_eq!(slice("/empty"), "");
+        assert_eq!(slice("/quoted"), "\"x\\ty\"");
+        assert_eq!(slice("/nested"), "- - c");
+        assert_eq!(slice("/nested/0"), "- c");
+    }
 }
