@@ -1,6 +1,6 @@
 //! What may be typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use stagegate_core::KubernetesVersion;
@@ -162,6 +162,28 @@ pub(crate) fn outputs(
     lint: &Lint,
     matches: &ArgMatches,
 ) -> Result<Vec<(ReportFormat, Option<PathBuf>)>, String> {
+    let mut pairs = paired(lint, matches)?;
+    for (_, output) in &mut pairs {
+        if output.as_deref() == Some(Path::new("-")) {
+            *output = None;
+        }
+    }
+    for (i, (_, output)) in pairs.iter().enumerate() {
+        if pairs[..i].iter().any(|(_, other)| other == output) {
+            return Err(match output {
+                None => "only one --format can go to standard output; give the others an --output"
+                    .to_owned(),
+                Some(path) => format!("two formats cannot both go to {}", path.display()),
+            });
+        }
+    }
+    Ok(pairs)
+}
+
+fn paired(
+    lint: &Lint,
+    matches: &ArgMatches,
+) -> Result<Vec<(ReportFormat, Option<PathBuf>)>, String> {
     if lint.formats.is_empty() {
         return match lint.outputs.as_slice() {
             [] => Ok(vec![(ReportFormat::Text, None)]),
@@ -200,11 +222,6 @@ pub(crate) fn outputs(
                 ));
             }
         }
-    }
-    if pairs.iter().filter(|(_, output)| output.is_none()).count() > 1 {
-        return Err(
-            "only one --format can go to standard output; give the others an --output".to_owned(),
-        );
     }
     Ok(pairs)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use stagegate_core::{FileId, Limits, Node, Object, Settings};
 use stagegate_lint::{OriginReport, Repository};
 use stagegate_render::Tree;
+use stagegate_report::printable;
 
 use crate::args::{self, Args, Command, Coverage, Lint, ObjectFormat, Render, TableFormat};
 use crate::engine;
@@ -53,7 +54,7 @@ fn default_engine() -> Result<stagegate_core::Engine, Error> {
 fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     let outputs = args::outputs(lint, matches).map_err(Error::Usage)?;
     let mut workspace = Workspace::open(&lint.source)?;
-    let mut settings = std::mem::take(&mut workspace.config.settings);
+    let mut settings = workspace.config.settings.clone();
     if let Some(version) = lint.kubernetes_version {
         settings.kubernetes_version = version;
     }
@@ -115,21 +116,15 @@ fn rendered(source: &args::Source) -> Result<(Repository, Workspace), Error> {
 }
 
 /// Says what could not be read or rendered; gives the exit code.
-#[expect(
-    clippy::print_stderr,
-    reason = "errors of a command whose output is data"
-)]
 fn tell_failures(repository: &Repository, tree: &Tree) -> u8 {
     for failure in &repository.failures {
-        match tree.sources().locate(failure.mark) {
-            Some(at) => eprintln!(
-                "error: {}:{}:{}: {}",
-                at.path, at.line, at.column, failure.message
-            ),
-            None => eprintln!("error: {}: {}", failure.path, failure.message),
-        }
+        let place = match tree.sources().locate(failure.mark) {
+            Some(at) => format!("{}:{}:{}", at.path, at.line, at.column),
+            None => failure.path.clone(),
+        };
+        output::tell(&printable(&format!("error: {place}: {}", failure.message)));
         if let Some(help) = &failure.help {
-            eprintln!("  fix: {help}");
+            output::tell(&printable(&format!("  fix: {help}")));
         }
     }
     if repository.failures.is_empty() { 0 } else { 2 }
@@ -180,8 +175,8 @@ fn objects_as_yaml(
             writeln!(
                 out,
                 "---\n# Stage: {}\n# Origin: {}",
-                stage.stage.name,
-                chain.join(" > ")
+                printable(&stage.stage.name),
+                printable(&chain.join(" > "))
             )?;
             let text = serde_saphyr::to_string(&object.node).map_err(std::io::Error::other)?;
             writeln!(out, "{}", text.trim_end())?;

@@ -47,8 +47,4 @@ impl Error {
             sources: Arc::clone(sources),
         }
     }
-
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
 }

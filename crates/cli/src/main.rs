@@ -34,10 +34,6 @@ fn main() -> ExitCode {
     match commands::run(args, &matches) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // A reader that has seen enough, such as `head`, is no error of ours.
-            if error.is_broken_pipe() {
-                return ExitCode::SUCCESS;
-            }
             output::complain(&error);
             ExitCode::from(2)
         }

@@ -13,7 +13,7 @@ use stagegate_core::Location;
 use stagegate_lint::Report;
 use stagegate_manifest::Source;
 use stagegate_render::Tree;
-use stagegate_report::{Format, Snippet, Style, diagnostic};
+use stagegate_report::{Format, Snippet, Style, diagnostic, printable};
 
 use crate::args::{Color, ReportFormat};
 use crate::error::Error;
@@ -53,20 +53,21 @@ pub(crate) fn write_reports(
         }
     }
     if !report.errors.is_empty() {
-        match report.unjudged() {
-            0 => eprintln!("error: there was nothing to judge"),
-            1 => eprintln!("error: 1 source could not be judged, so the result is incomplete"),
-            n => eprintln!("error: {n} sources could not be judged, so the result is incomplete"),
-        }
+        tell(&match report.unjudged() {
+            0 => "error: there was nothing to judge".to_owned(),
+            1 => "error: 1 source could not be judged, so the result is incomplete".to_owned(),
+            n => format!("error: {n} sources could not be judged, so the result is incomplete"),
+        });
         let text_on_stdout = outputs
             .iter()
             .any(|(f, p)| *f == ReportFormat::Text && p.is_none());
         if !text_on_stdout {
             for error in &report.errors {
-                eprintln!(
-                    "  {}:{}:{}: {}",
-                    error.path, error.line, error.column, error.message
-                );
+                let (path, message) = (&error.path, &error.message);
+                tell(&printable(&format!(
+                    "  {path}:{}:{}: {message}",
+                    error.line, error.column
+                )));
             }
         }
     }
@@ -77,12 +78,24 @@ fn color_on_terminal() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// Writes to standard output, buffered.
+/// Says something on standard error, where somebody listens.
+pub(crate) fn tell(text: &str) {
+    // There is nobody left to tell that nobody listens.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes to standard output, buffered. A reader that has seen enough, such as `head`, is no error,
+/// and changes no exit code.
 pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out)?;
-    out.flush()?;
-    Ok(())
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // What is left in the buffer would be tried again.
+            let _ = out.into_parts();
+            Ok(())
+        }
+        result => Ok(result?),
+    }
 }
 
 fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
@@ -117,7 +130,7 @@ fn snippet(source: &Source, location: &Location) -> Option<Snippet> {
 /// Says on standard error what kept a command from doing its job.
 pub(crate) fn complain(error: &Error) {
     let Error::Config { errors, sources } = error else {
-        eprintln!("error: {error}");
+        tell(&printable(&format!("error: {error}")));
         return;
     };
     let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
@@ -129,7 +142,7 @@ pub(crate) fn complain(error: &Error) {
                 .as_ref()
                 .map(|h| format!("; {h}"))
                 .unwrap_or_default();
-            eprintln!("error: {}{help}", error.message);
+            tell(&printable(&format!("error: {}{help}", error.message)));
             continue;
         }
         let lines = |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
@@ -139,9 +152,11 @@ pub(crate) fn complain(error: &Error) {
             snippets: &lines,
         };
         let help = error.help.as_deref();
-        eprintln!(
-            "{}\n",
-            diagnostic("config", &error.message, help, location.as_ref(), &style)
-        );
+        let message = &error.message;
+        tell(&format!(
+            "{}
+",
+            diagnostic("config", message, help, location.as_ref(), &style)
+        ));
     }
 }

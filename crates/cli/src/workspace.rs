@@ -77,6 +77,18 @@ impl Workspace {
             Some(bytes) => stagegate_repo::read_stream(&self.tree, "-", bytes),
             None => self.discover()?,
         };
+        let names: Vec<&str> = layout
+            .stages
+            .iter()
+            .map(|s| s.stage.name.as_str())
+            .collect();
+        let errors = self.config.unknown_stages(&names);
+        if !errors.is_empty() {
+            return Err(Error::Config {
+                errors,
+                sources: Arc::clone(self.tree.sources()),
+            });
+        }
         let mut only = Vec::new();
         for name in &source.stages {
             only.push(chosen(&layout, name)?);

@@ -415,6 +415,168 @@ fn hostile_files_are_located_errors_and_lose_nothing_beside_them() {
 }
 
 #[test]
+fn a_reader_that_leaves_early_changes_no_exit_code() {
+    let many: String = (0..3000)
+        .map(|i| format!("---\n{}", BAD.replace("bad", &format!("b{i}"))))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("many.yaml"), many).unwrap();
+    fs::write(folder.path().join("other.yaml"), GOOD).unwrap();
+    for (broken, code) in [(false, 1), (true, 2)] {
+        if broken {
+            fs::write(folder.path().join("broken.yaml"), "a: [").unwrap();
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stagegate"))
+            .arg("lint")
+            .arg(folder.path())
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+    }
+}
+
+#[test]
+fn nothing_in_a_name_reaches_the_terminal_or_the_stream() {
+    let bad = BAD.replace("{name: bad}", r#"{name: "p\e[31m\a\r\nx\u202e"}"#);
+    let files = [(
+        "environments/x\u{1b}[31m/a\n---\nkind: Evil #.yaml",
+        bad.as_bytes(),
+    )];
+    let run = lint_files(&files, &[]);
+    assert_eq!(run.code, 1);
+    let active = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!run.stdout.contains(active), "{}", run.stdout);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join(files[0].0.rsplit('/').next().unwrap()),
+        GOOD,
+    )
+    .unwrap();
+    let rendered = stagegate(&["render", folder.path().to_str().unwrap()]);
+    assert!(
+        !rendered.stdout.contains("\nkind: Evil"),
+        "{}",
+        rendered.stdout
+    );
+}
+
+#[test]
+fn what_kubectl_refuses_is_not_passed() {
+    let cut = GOOD.replace("spec:", "---\nspec:");
+    for text in [
+        cut.as_str(),
+        "apiVersion: v1\nkind: N\nmetadata: {name: a}\nspec: {}\n",
+        "apiVersion: 1\nkind: Pod\nmetadata: {name: a}\n",
+        "apiVersion: v1\nkind: List\nitems: {a: b}\n",
+        "apiVersion: v1\nkind: List\nitems: [foo, {a: b}]\n",
+        "metadata: {name: a}\nspec: {}\n",
+    ] {
+        let run = lint_files(
+            &[("good.yaml", GOOD.as_bytes()), ("a.yaml", text.as_bytes())],
+            &[],
+        );
+        assert_eq!(run.code, 2, "{text}\n{}", run.stdout);
+        assert!(run.stdout.contains("a.yaml:"), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_kustomization_never_reaches_the_network() {
+    let plugin = "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: a}\nfiles: [\"x=http://127.0.0.1:9/x\"]\n";
+    let inline = format!(
+        "generators:\n  - |-\n    {}\n",
+        plugin.trim_end().replace('\n', "\n    ")
+    );
+    for files in [
+        vec![
+            (
+                "kustomization.yaml",
+                "resources: [\"http://127.0.0.1:9/r.yaml\"]",
+            ),
+            ("http:/127.0.0.1:9/r.yaml", GOOD),
+        ],
+        vec![(
+            "kustomization.yaml",
+            "resources: [\"github.com/acme/base?ref=v1\"]",
+        )],
+        vec![
+            ("kustomization.yaml", "generators: [g.yaml]"),
+            ("g.yaml", plugin),
+        ],
+        vec![("kustomization.yaml", inline.as_str())],
+        vec![(
+            "kustomization.yaml",
+            "configMapGenerator: [{name: a, files: [\"k=https://example.com/x\"]}]",
+        )],
+    ] {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(p, t)| (*p, t.as_bytes())).collect();
+        let run = lint_files(&files, &[]);
+        assert_eq!(run.code, 2);
+        assert!(
+            run.stdout.contains("does not use the network"),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn a_stage_that_is_not_there_is_a_mistake_in_the_configuration() {
+    for (stages, message) in [
+        ("{prd: {enforcement: deny}}", "there is no stage \"prd\""),
+        (
+            "{prod: {enforcement: deny}, production: {enforcement: off}}",
+            "stands twice",
+        ),
+    ] {
+        let config = format!(
+            "apiVersion: stagegate.dev/v1alpha1\nkind: Config\npolicies:\n  resource-limits: {{stages: {stages}}}\n"
+        );
+        let files = [
+            ("stagegate.yaml", config.as_bytes()),
+            ("overlays/prod/a.yaml", GOOD.as_bytes()),
+        ];
+        let run = lint_files(&files, &[]);
+        assert_eq!(run.code, 2);
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_pipes_and_locked_folders_lose_nothing_beside_them() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("good.yaml"), GOOD).unwrap();
+    symlink("good.yaml", path("same.yaml")).unwrap();
+    symlink(".", path("loop")).unwrap();
+    let pipe = Command::new("mkfifo")
+        .arg(path("pipe.yaml"))
+        .status()
+        .unwrap();
+    assert!(pipe.success());
+    let lint = || stagegate(&["lint", folder.path().to_str().unwrap()]);
+    assert_eq!(lint().code, 0, "{}", lint().stdout);
+    assert!(lint().stdout.contains("2 objects"));
+    // Argo CD refuses a repository with links that lead out of it.
+    symlink("/etc/hosts", path("out.yaml")).unwrap();
+    symlink("nowhere", path("dangling.yaml")).unwrap();
+    let run = lint();
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stdout.contains("2 could not be judged"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
 fn a_large_crd_is_read_whole() {
     let mut crd = String::from(
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\nspec:\n  properties:\n",

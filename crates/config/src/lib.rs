@@ -8,7 +8,7 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-use stagegate_core::{FileId, Mark, Settings};
+use stagegate_core::{FileId, Mark, Settings, StageName};
 use stagegate_manifest::{Format, ProblemKind, Profile, Source};
 
 pub use reader::suggest;
@@ -87,5 +87,23 @@ impl Config {
         } else {
             Err(errors)
         }
+    }
+
+    /// Stages in the configuration of policies that are neither among `names` nor known everywhere:
+    /// most likely misspelt, and then silently without effect.
+    pub fn unknown_stages(&self, names: &[&str]) -> Vec<ConfigError> {
+        let overrides = self.settings.policies.values().flat_map(|p| &p.stages);
+        let unknown = overrides.filter(|(name, _)| {
+            !names.contains(&name.as_str()) && StageName::known(name).is_none()
+        });
+        let mut errors: Vec<ConfigError> = unknown
+            .map(|(name, differs)| ConfigError {
+                mark: differs.mark,
+                message: format!("there is no stage {name:?}"),
+                help: Some(suggest(name, names.iter().copied())),
+            })
+            .collect();
+        errors.sort_by_key(|e| e.mark);
+        errors
     }
 }

@@ -195,7 +195,13 @@ impl Reader<'_> {
                     for stage in self.entries(&field.node, "stages") {
                         let differs = self.stage_override(stage);
                         let name = stagegate_core::StageName::any(&stage.key).name;
-                        settings.stages.insert(name, differs);
+                        if settings.stages.insert(name.clone(), differs).is_some() {
+                            self.errors.push(ConfigError {
+                                mark: stage.key_mark,
+                                message: format!("the stage {name} stands twice, once by an alias"),
+                                help: None,
+                            });
+                        }
                     }
                 }
                 _ => self.unknown_key(field, "a policy's configuration", KEYS),
@@ -205,7 +211,10 @@ impl Reader<'_> {
     }
 
     fn stage_override(&mut self, entry: &Entry) -> StageOverride {
-        let mut differs = StageOverride::default();
+        let mut differs = StageOverride {
+            mark: entry.key_mark,
+            ..StageOverride::default()
+        };
         for field in self.entries(&entry.node, "what differs in a stage") {
             match field.key.as_str() {
                 "enforcement" => differs.enforcement = self.enforcement(&field.node),

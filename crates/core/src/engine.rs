@@ -592,7 +592,7 @@ mod tests {
             "prod".to_owned(),
             StageOverride {
                 enforcement: Some(Enforcement::Deny),
-                parameters: None,
+                ..StageOverride::default()
             },
         );
         assert_eq!(of(with_override.clone(), &stage("prod")), Enforcement::Deny);

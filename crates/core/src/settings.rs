@@ -34,6 +34,8 @@ pub struct PolicySettings {
 /// What differs in one stage.
 #[derive(Clone, Debug, Default)]
 pub struct StageOverride {
+    /// Where the stage's name stands.
+    pub mark: Mark,
     /// What happens on a violation.
     pub enforcement: Option<Enforcement>,
     /// Parameters, each replacing the one for all stages; an object.

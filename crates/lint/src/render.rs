@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use stagegate_core::{Object, Stage};
-use stagegate_render::{Failure, Renderer, Tree, join};
+use stagegate_render::{Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join};
 use stagegate_repo::{Entry, EntryKind, Fate, Layout};
 
 use crate::{Progress, Step};
@@ -48,7 +48,9 @@ pub fn render(
         entries: layout.entries,
         failures: layout.failures,
     };
-    let mut broken: BTreeSet<String> = repository.failures.iter().map(|f| f.path.clone()).collect();
+    let layout_failures: BTreeSet<String> =
+        repository.failures.iter().map(|f| f.path.clone()).collect();
+    let mut broken = layout_failures.clone();
     let chosen = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
     let stages: Vec<_> = layout
         .stages
@@ -90,6 +92,18 @@ pub fn render(
             objects,
         });
     }
+    // A file that does not parse is told by itself, with its line; kustomize's word for it is not
+    // told again for every overlay.
+    let unparsed: Vec<&str> = layout_failures
+        .iter()
+        .filter_map(|path| path.rsplit('/').next())
+        .filter(|name| !KUSTOMIZATION_FILE_NAMES.contains(name))
+        .collect();
+    repository.failures.retain(|failure| {
+        let repeats =
+            |name: &&str| failure.message.starts_with(REFUSED) && failure.message.contains(*name);
+        !unparsed.iter().any(repeats)
+    });
     // Overlays of one base fail for one reason.
     let mut seen = BTreeSet::new();
     repository

@@ -112,10 +112,10 @@ impl<'a> Document<'a> {
                 }
                 Event::Alias(id) => builder.alias(id, range)?,
                 Event::SequenceStart(style, anchor, _) => {
-                    builder.start_sequence(style, anchor, range)?
+                    builder.start_sequence(style, anchor, range)?;
                 }
                 Event::MappingStart(style, anchor, _) => {
-                    builder.start_mapping(style, anchor, range)?
+                    builder.start_mapping(style, anchor, range)?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
                     if let Some(start) = builder.flow_start() {

@@ -122,10 +122,7 @@ impl ResourceRule {
             "container {:?} sets no {resource} {}",
             container.name, self.noun
         );
-        Violation::at(at, message).help(format!(
-            "add resources.{}.{resource} to the container",
-            self.field
-        ))
+        Violation::at(at, message)
     }
 
     /// `container "api": the memory limit "lots" is not a quantity …`

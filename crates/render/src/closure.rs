@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stagegate_core::Mark;
+use stagegate_core::{Mark, Node};
+use stagegate_manifest::{Format, Profile, load};
 
+use crate::kustomization::is_remote;
 use crate::{Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Reference, Role, Tree, join};
 
 /// The kustomizations below a root, by folder.
@@ -77,6 +79,22 @@ impl Closure {
                 help: None,
             });
         }
+        if from.is_none() && kustomization.component {
+            failures.push(Failure {
+                path: kustomization.path.clone(),
+                mark: kustomization.mark,
+                message: "a component renders nothing by itself".to_owned(),
+                help: Some("judge a kustomization that uses it".to_owned()),
+            });
+        }
+        for plugin in &kustomization.inline_plugins {
+            let documents = crate::provenance::inline_documents(plugin, tree.sources());
+            failures.extend(
+                documents
+                    .iter()
+                    .filter_map(|d| network_plugin(&kustomization.path, d)),
+            );
+        }
         way.push(folder.to_owned());
         for reference in &kustomization.references {
             self.reference(tree, folder, &kustomization, reference, way, failures);
@@ -102,18 +120,24 @@ impl Closure {
             message,
             help,
         };
-        match (metadata, reference.role) {
-            (Ok(m), Role::Resource | Role::Component) if m.is_dir() => {
-                self.follow(tree, &path, Some((kustomization, reference)), way, failures);
-            }
-            (Ok(_), _) => {}
-            (Err(_), _) if reference.is_remote() => failures.push(failure(
+        let is_file = metadata.as_ref().is_ok_and(|m| m.is_file());
+        // kustomize asks the network first for what looks like a URL, whatever there is on disk.
+        if reference.path.contains("://") || (reference.is_remote() && !is_file) {
+            failures.push(failure(
                 format!(
                     "{:?} is remote, and stagegate does not use the network",
                     reference.path
                 ),
                 Some("copy it into the repository and name the copy".to_owned()),
-            )),
+            ));
+            return;
+        }
+        match (metadata, reference.role) {
+            (Ok(m), Role::Resource | Role::Component) if m.is_dir() => {
+                self.follow(tree, &path, Some((kustomization, reference)), way, failures);
+            }
+            (Ok(m), Role::Plugin) => plugin_files(tree, &path, m.is_dir(), failures),
+            (Ok(_), _) => {}
             (Err(error), _) => failures.push(failure(
                 format!("cannot read {:?}: {}", reference.path, describe(&error)),
                 Some(format!("the path is seen from {folder:?}")),
@@ -121,28 +145,41 @@ impl Closure {
         }
     }
 
-    /// The kustomizations from the root to the one that names a file as its resource.
-    pub(crate) fn chain_to(&self, file: &str) -> Option<Vec<&Kustomization>> {
-        let mut chain = Vec::new();
-        self.descend(&self.root, file, &mut chain).then_some(chain)
+    /// Every way from the root to a file that is named as a resource, up to a bound: a base may be
+    /// used by many overlays below one root.
+    pub(crate) fn chains_to(&self, file: &str) -> Vec<Vec<&Kustomization>> {
+        let mut found = Vec::new();
+        self.descend(&self.root, file, &mut Vec::new(), &mut found);
+        found
     }
 
-    fn descend<'a>(&'a self, folder: &str, file: &str, chain: &mut Vec<&'a Kustomization>) -> bool {
+    fn descend<'a>(
+        &'a self,
+        folder: &str,
+        file: &str,
+        chain: &mut Vec<&'a Kustomization>,
+        found: &mut Vec<Vec<&'a Kustomization>>,
+    ) {
+        const MOST: usize = 32;
         let Some(kustomization) = self.by_folder.get(folder) else {
-            return false;
+            return;
         };
         chain.push(kustomization);
         for reference in &kustomization.references {
+            if found.len() >= MOST {
+                break;
+            }
             if !matches!(reference.role, Role::Resource | Role::Component) {
                 continue;
             }
             let path = join(folder, &reference.path);
-            if path == file || self.descend(&path, file, chain) {
-                return true;
+            if path == file {
+                found.push(chain.clone());
+            } else if path != folder {
+                self.descend(&path, file, chain, found);
             }
         }
         chain.pop();
-        false
     }
 
     /// The components that a kustomization applies, and theirs, in order.
@@ -157,6 +194,71 @@ impl Closure {
             }
         }
     }
+}
+
+/// Looks into files of generators and transformers for paths that lead to the network.
+fn plugin_files(tree: &Tree, path: &str, is_folder: bool, failures: &mut Vec<Failure>) {
+    let files = if is_folder {
+        let Ok(entries) = std::fs::read_dir(tree.absolute(path)) else {
+            return;
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(join(path, &entry.ok()?.file_name().to_string_lossy())))
+            .collect();
+        names.sort();
+        names
+    } else {
+        vec![path.to_owned()]
+    };
+    for file in files {
+        let Ok((id, source)) = tree.read(&file) else {
+            continue;
+        };
+        let loaded = load(id, &source, Format::Yaml, Profile::Kustomize);
+        failures.extend(
+            loaded
+                .documents
+                .iter()
+                .filter_map(|d| network_plugin(&file, d)),
+        );
+    }
+}
+
+/// A built-in generator or transformer that would ask the network, anywhere in its configuration.
+fn network_plugin(file: &str, node: &Node) -> Option<Failure> {
+    const PATHS: [&str; 8] = [
+        "path",
+        "paths",
+        "files",
+        "envs",
+        "env",
+        "resources",
+        "valuesFile",
+        "repo",
+    ];
+    let own = node
+        .entries()
+        .iter()
+        .filter(|e| PATHS.contains(&e.key.as_str()))
+        .find_map(|entry| {
+            let texts = std::iter::once(&entry.node).chain(entry.node.items());
+            texts.into_iter().find(|text| {
+                let path = text
+                    .as_str()
+                    .map(|t| t.split_once('=').map_or(t, |(_, path)| path));
+                path.is_some_and(is_remote) || text.as_str().is_some_and(is_remote)
+            })
+        });
+    if let Some(remote) = own {
+        return Some(Failure {
+            path: file.to_owned(),
+            mark: remote.mark,
+            message: "a remote file, and stagegate does not use the network".to_owned(),
+            help: Some("copy it into the repository and name the copy".to_owned()),
+        });
+    }
+    let below = node.entries().iter().map(|e| &e.node).chain(node.items());
+    below.into_iter().find_map(|n| network_plugin(file, n))
 }
 
 /// The kustomization of a folder. `None` where the folder has none.

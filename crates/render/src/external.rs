@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use process_control::{ChildExt, Control, Output};
@@ -14,6 +16,9 @@ use crate::closure::Closure;
 use crate::provenance::Provenance;
 use crate::tree::relative_path;
 use crate::{Failure, Renderer, Tree};
+
+/// How messages begin that repeat what kustomize said.
+pub const REFUSED: &str = "kustomize refuses it";
 
 /// Renders by starting a program for each root.
 pub struct ExternalKustomize {
@@ -100,15 +105,53 @@ impl ExternalKustomize {
         let child = Command::new(&program.path)
             .args(program.arguments)
             .arg(folder)
+            // What a kustomization may name is checked before; should anything be missed, it finds
+            // no way out of the machine.
+            .envs(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map(|v| (v, NOWHERE)))
+            .env("GIT_ALLOW_PROTOCOL", "none")
+            .env("GIT_TERMINAL_PROMPT", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let control = child.controlled_with_output().time_limit(self.time_limit);
+        let too_much = Arc::new(AtomicBool::new(false));
+        let control = child
+            .controlled_with_output()
+            .time_limit(self.time_limit)
+            .stdout_filter(bounded(MAX_OUTPUT, &too_much))
+            .stderr_filter(bounded(MAX_ERRORS, &Arc::default()));
         #[cfg(any(target_os = "linux", windows))]
         let control = control.memory_limit(self.memory_limit);
         let output = control.terminate_for_timeout().wait()?;
+        if too_much.load(Ordering::Relaxed) {
+            let message = format!("it gave more than {} MiB of objects", MAX_OUTPUT >> 20);
+            return Err(io::Error::other(message));
+        }
         output.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+}
+
+/// A proxy that nobody listens at.
+const NOWHERE: &str = "http://127.0.0.1:9";
+/// The largest rendering that is read. Argo CD's own installation has 2 MiB.
+const MAX_OUTPUT: usize = 256 << 20;
+/// How much is read of what went wrong.
+const MAX_ERRORS: usize = 1 << 20;
+
+/// Keeps the first bytes of a stream and says whether there were more.
+fn bounded(
+    max: usize,
+    exceeded: &Arc<AtomicBool>,
+) -> impl FnMut(&[u8]) -> io::Result<bool> + Send + 'static {
+    let exceeded = Arc::clone(exceeded);
+    let mut seen = 0usize;
+    move |bytes| {
+        seen = seen.saturating_add(bytes.len());
+        let keep = seen <= max;
+        if !keep {
+            exceeded.store(true, Ordering::Relaxed);
+        }
+        Ok(keep)
     }
 }
 
@@ -133,14 +176,21 @@ impl Renderer for ExternalKustomize {
             let (message, help) = self.absent;
             return Err(failure(message.to_owned(), Some(help.to_owned())));
         };
-        let wrapper = Wrapper::around(&tree.absolute(directory))
-            .map_err(|e| failure(format!("no temporary folder for rendering: {e}"), None))?;
+        let managed_by = root.is_some_and(|k| k.managed_by_label);
+        let wrapper = Wrapper::around(&tree.absolute(directory), managed_by).map_err(|e| {
+            // The error itself names a random folder.
+            failure(
+                format!("no temporary folder for rendering: {}", e.kind()),
+                None,
+            )
+        })?;
         tracing::debug!(directory, program = %program.path.display(), "rendering");
         let output = self.run(program, &wrapper.folder).map_err(|error| {
             let message = match error.kind() {
                 io::ErrorKind::TimedOut => {
                     format!("took longer than {} s to render", self.time_limit.as_secs())
                 }
+                io::ErrorKind::Other => format!("cannot be rendered: {error}"),
                 _ => format!("cannot start {}: {error}", program.path.display()),
             };
             failure(message, None)
@@ -195,15 +245,21 @@ struct Wrapper {
 }
 
 impl Wrapper {
-    fn around(root: &Path) -> io::Result<Wrapper> {
+    fn around(root: &Path, managed_by_label: bool) -> io::Result<Wrapper> {
         let guard = tempfile::Builder::new().prefix("stagegate-").tempdir()?;
         // kustomize compares real paths, and a temporary folder is often behind a link.
         let folder = guard.path().canonicalize()?;
         let resource = relative_path(&folder, &root.canonicalize()?);
+        // Only the outermost kustomization's buildMetadata counts, and that is this one now.
+        let managed_by = if managed_by_label {
+            ", managedByLabel"
+        } else {
+            ""
+        };
         let text = format!(
             "apiVersion: kustomize.config.k8s.io/v1beta1\n\
              kind: Kustomization\n\
-             buildMetadata: [originAnnotations, transformerAnnotations]\n\
+             buildMetadata: [originAnnotations, transformerAnnotations{managed_by}]\n\
              resources: ['{}']\n",
             resource.replace('\'', "''")
         );
@@ -215,32 +271,73 @@ impl Wrapper {
     }
 }
 
-/// kustomize's message in terms of the tree: the innermost cause, without temporary paths.
+/// kustomize's message in terms of the tree: the innermost cause, without anything that differs
+/// between two runs or two machines.
 fn explain(errors: &str, wrapper: &Wrapper, tree: &Tree, directory: &str) -> String {
-    let text = errors
+    let lines = errors
         .lines()
-        .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let text = lines.map(without_log_prefix).collect::<Vec<_>>().join(" ");
     let root = tree.root().to_string_lossy();
+    let folder = wrapper.folder.to_string_lossy();
+    let way = relative_path(&wrapper.folder, tree.root());
     let text = text
-        .replace(&format!("{}/", wrapper.folder.to_string_lossy()), "")
-        .replace(&*wrapper.folder.to_string_lossy(), directory)
+        .replace("\\\"", "\"")
+        .replace(&format!("{folder}/"), "")
+        .replace(&*folder, directory)
         .replace(&format!("{root}/"), "")
-        .replace(&*root, ".");
+        .replace(&*root, ".")
+        .replace(&format!("{way}/"), "")
+        .replace(&way, ".");
     // Every level repeats the way to it: `accumulating resources: … : the cause`.
     let cause = text
         .rsplit("accumulating resources: ")
         .next()
         .and_then(|rest| rest.split(": must build at directory").next())
-        .unwrap_or(&text)
+        .unwrap_or(&text);
+    let cause = cause
         .trim_start_matches("Error: ")
-        .trim_start_matches("error: ")
-        .trim();
-    let cause: String = cause.chars().take(600).collect();
+        .trim_start_matches("error: ");
+    let cause: String = cause
+        .trim()
+        .trim_end_matches(['>', '"', ' '])
+        .chars()
+        .take(600)
+        .collect();
     if cause.is_empty() {
         "kustomize failed without a message".to_owned()
     } else {
-        format!("kustomize refuses it: {cause}")
+        format!("{REFUSED}: {cause}")
+    }
+}
+
+/// A line of kubectl's log without severity, time and process:
+/// `E1121 11:19:57.442664   15010 run.go:72] "command failed" err="…"`.
+fn without_log_prefix(line: &str) -> &str {
+    let mut letters = line.chars();
+    let is_log = letters.next().is_some_and(|c| "EWIF".contains(c))
+        && letters.by_ref().take(4).all(|c| c.is_ascii_digit())
+        && letters.next() == Some(' ');
+    match line.split_once("] ") {
+        Some((_, rest)) if is_log => {
+            let rest = rest.split_once("err=").map_or(rest, |(_, err)| err);
+            rest.trim_start_matches(['<', '"', '\\'])
+        }
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_hold_nothing_that_changes_between_runs() {
+        let line = r#"E1121 11:19:57.442664   15010 run.go:72] "command failed" err="wrong "x"""#;
+        assert_eq!(without_log_prefix(line), r#"wrong "x"""#);
+        assert_eq!(
+            without_log_prefix("Error: wrong [a] b"),
+            "Error: wrong [a] b"
+        );
     }
 }

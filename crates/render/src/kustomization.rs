@@ -27,6 +27,14 @@ pub struct Kustomization {
     pub patches: Vec<Patch>,
     /// Names of generated ConfigMaps and Secrets with the place of their generators.
     pub generators: Vec<(String, Mark)>,
+    /// What it puts before every name.
+    pub name_prefix: String,
+    /// What it puts behind every name.
+    pub name_suffix: String,
+    /// It asks for the label that says who manages the objects.
+    pub managed_by_label: bool,
+    /// Generators and transformers that stand in the file itself, as text.
+    pub inline_plugins: Vec<Node>,
     /// Charts inflated by kustomize, which takes helm.
     pub helm_charts: Option<Mark>,
     /// The whole file.
@@ -116,6 +124,14 @@ impl Kustomization {
             references: Vec::new(),
             patches: Vec::new(),
             generators: Vec::new(),
+            name_prefix: text("namePrefix").unwrap_or_default().to_owned(),
+            name_suffix: text("nameSuffix").unwrap_or_default().to_owned(),
+            managed_by_label: root.get("buildMetadata").is_some_and(|n| {
+                n.items()
+                    .iter()
+                    .any(|i| i.as_str() == Some("managedByLabel"))
+            }),
+            inline_plugins: Vec::new(),
             helm_charts: root
                 .get("helmCharts")
                 .or(root.get("helmChartInflationGenerator"))
@@ -138,6 +154,9 @@ impl Kustomization {
             ("validators", Role::Plugin),
         ] {
             for item in root.get(key).map_or(&[][..], Node::items) {
+                if role == Role::Plugin && item.as_str().is_some_and(|text| text.contains('\n')) {
+                    self.inline_plugins.push(item.clone());
+                }
                 self.refer(item, role);
             }
         }
@@ -244,14 +263,18 @@ impl Reference {
     /// Whether this leads out of every file system: a URL, or one of the short forms of a git
     /// repository that kustomize takes.
     pub fn is_remote(&self) -> bool {
-        let path = self.path.as_str();
-        path.contains("://")
-            || path.starts_with("git@")
-            || path.starts_with("git::")
-            || path.contains("?ref=")
-            || path.contains(".git//")
-            || ["github.com/", "gitlab.com/", "bitbucket.org/"]
-                .iter()
-                .any(|h| path.starts_with(h))
+        is_remote(&self.path)
     }
+}
+
+/// The same for any path.
+pub(crate) fn is_remote(path: &str) -> bool {
+    path.contains("://")
+        || path.starts_with("git@")
+        || path.starts_with("git::")
+        || path.contains("?ref=")
+        || path.contains(".git//")
+        || ["github.com/", "gitlab.com/", "bitbucket.org/"]
+            .iter()
+            .any(|h| path.starts_with(h))
 }

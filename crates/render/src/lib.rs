@@ -15,7 +15,7 @@ mod tree;
 
 use stagegate_core::{Mark, Object};
 
-pub use external::{ExternalKustomize, Program};
+pub use external::{ExternalKustomize, Program, REFUSED};
 pub use kustomization::{
     FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Kustomization, Patch, Reference, Role,
 };

@@ -39,32 +39,71 @@ pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
         problems: loaded.problems,
         ..PlainFile::default()
     };
-    for node in loaded.documents.into_iter().flat_map(expand_list) {
-        if ObjectRef::of(&node).is_some() {
-            result
-                .objects
-                .extend(Object::new(node, Arc::clone(&origin)));
-        } else {
-            result.problems.extend(half_an_object(&node));
+    for document in loaded.documents {
+        let is_list = document.get("items").is_some()
+            && document
+                .get("kind")
+                .and_then(Node::as_str)
+                .is_some_and(|k| k.ends_with("List"));
+        for node in expand_list(document) {
+            if ObjectRef::of(&node).is_some() {
+                result
+                    .objects
+                    .extend(Object::new(node, Arc::clone(&origin)));
+                continue;
+            }
+            let problem = if is_list {
+                Some(not_an_object(&node))
+            } else {
+                half_an_object(&node)
+            };
+            result.problems.extend(problem);
             result.others.push(Document { node });
         }
+    }
+    // Beside objects nothing else may stand: the rest of one that a stray `---` cut off, say.
+    if !result.objects.is_empty() {
+        for other in &result.others {
+            if !result.problems.iter().any(|p| p.mark == other.node.mark) {
+                result.problems.push(not_an_object(&other.node));
+            }
+        }
+    }
+    let unexpanded = |o: &Object| o.reference.kind == "List" && o.reference.api_version == "v1";
+    if let Some(list) = result.objects.iter().find(|o| unexpanded(o)) {
+        let mut problem = not_an_object(&list.node);
+        problem.message = "a List whose items are no list: kubectl refuses it".to_owned();
+        result.problems.push(problem);
     }
     result
 }
 
-/// A document with `metadata` and one of `apiVersion` and `kind` was meant as an object: what
-/// kubectl would refuse must not look like data that nobody meant to apply.
+/// A document that was meant as an object, by its members: what kubectl would refuse must not look
+/// like data that nobody meant to apply.
 fn half_an_object(node: &Node) -> Option<Problem> {
-    node.get("metadata")
-        .filter(|m| matches!(m.value, Value::Object(_)))?;
-    let (present, missing) = match (node.get("apiVersion"), node.get("kind")) {
-        (Some(_), None) => ("apiVersion", "kind"),
-        (None, Some(_)) => ("kind", "apiVersion"),
-        _ => return None,
+    let is_map = |key: &str| {
+        node.get(key)
+            .is_some_and(|m| matches!(m.value, Value::Object(_)))
     };
-    Some(Problem {
+    let has = |key: &str| node.get(key).is_some();
+    let meant = is_map("metadata") && (has("apiVersion") || has("kind") || is_map("spec"));
+    meant.then(|| not_an_object(node))
+}
+
+fn not_an_object(node: &Node) -> Problem {
+    let text = |key: &str| {
+        node.get(key)
+            .and_then(Node::as_str)
+            .is_some_and(|t| !t.is_empty())
+    };
+    let lacks = match (text("apiVersion"), text("kind")) {
+        (true, false) => "kind",
+        (false, true) => "apiVersion",
+        _ => "apiVersion and kind",
+    };
+    Problem {
         mark: node.mark,
-        message: format!("has metadata and {present} but no {missing}: kubectl refuses it"),
+        message: format!("this is no object, for it has no {lacks}: kubectl refuses it"),
         kind: ProblemKind::Unreadable,
-    })
+    }
 }

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stagegate_core::{
-    FileId, Mark, Node, Object, ObjectRef, Origin, Pointer, Value, group_of, list_item_key,
+    Entry, FileId, Mark, Node, Object, ObjectRef, Origin, Pointer, Str, Value, group_of,
+    list_item_key,
 };
 use stagegate_manifest::{Format, Profile, Source, Sources, decode, load};
 
@@ -29,12 +30,6 @@ pub(crate) struct Provenance<'a> {
     closure: &'a Closure,
     /// The objects of the files that were read, by path.
     files: HashMap<String, Arc<Vec<Object>>>,
-}
-
-/// A patch, read.
-struct Layer {
-    /// A fragment of an object.
-    fragment: Node,
 }
 
 impl<'a> Provenance<'a> {
@@ -76,60 +71,86 @@ impl<'a> Provenance<'a> {
         Some(object)
     }
 
-    /// The object stands in a file.
+    /// The object stands in a file: of all the objects there that it may have been, and all the
+    /// ways that lead to them, the one that explains most of its values.
     fn attribute_to_file(&mut self, object: &mut Object, path: &str) {
-        let chain = self.closure.chain_to(path).unwrap_or_default();
-        let mut files: Vec<FileId> = chain.iter().map(|k| k.file).collect();
-        let candidates = self.objects(path);
-        let source = original(&object.reference, &candidates);
-        let base = match (source, self.tree.read(path)) {
-            (Some(source), _) => source.node.clone(),
-            (None, Ok((file, _))) => Node {
-                mark: Mark::new(file, 0, 0),
-                value: Value::Null,
-            },
-            (None, Err(_)) => return,
+        let Ok((file, _)) = self.tree.read(path) else {
+            return;
         };
-        files.push(base.mark.file);
-        object.source = source
-            .filter(|s| s.reference != object.reference)
-            .map(|s| Box::new(s.reference.clone()));
+        let candidates = self.objects(path);
+        let closure = self.closure;
+        let chains = closure.chains_to(path);
+        let mut guesses: Vec<Guess<'_>> = chains
+            .iter()
+            .flat_map(|chain| candidates.iter().map(move |source| Guess { chain, source }))
+            .filter(|guess| guess.is_of_kind(&object.reference))
+            .collect();
+        let certainty = |guess: &Guess<'_>| guess.certainty(&object.reference.name);
+        let best = guesses.iter().map(certainty).max().unwrap_or_default();
+        guesses.retain(|guess| certainty(guess) == best);
+        guesses.truncate(MOST_GUESSES);
+
+        let mut explained: Option<(usize, Node, Removed, Guess<'_>)> = None;
+        for guess in guesses {
+            let way = self.way(&guess, object);
+            let mut node = object.node.clone();
+            let mut removed = Vec::new();
+            let mut layers = vec![&way.base];
+            layers.extend(&way.layers);
+            let place = Place {
+                pointer: &Pointer::root(),
+                member: "",
+            };
+            let equal = transfer(&mut node, &layers, way.base.mark, place, &mut removed);
+            removed.extend(
+                way.removed
+                    .into_iter()
+                    .filter(|(pointer, _)| node.at(pointer).is_none()),
+            );
+            if explained.as_ref().is_none_or(|(most, ..)| equal > *most) {
+                explained = Some((equal, node, removed, guess));
+            }
+        }
+        let Some((_, node, mut removed, guess)) = explained else {
+            object
+                .node
+                .for_each_mark_mut(&mut |mark| *mark = Mark::new(file, 0, 0));
+            return;
+        };
+        removed.sort();
+        removed.dedup();
+        let mut files: Vec<FileId> = guess.chain.iter().map(|k| k.file).collect();
+        files.push(file);
+        object.node = node;
+        object.removed = removed;
+        object.source = (guess.source.reference != object.reference)
+            .then(|| Box::new(guess.source.reference.clone()));
         object.origin = Arc::new(Origin {
             renderer: "kustomize",
             chain: files,
         });
+    }
 
+    /// What a guess says about how the object came to be: the object in its file with JSON 6902
+    /// patches applied, and the strategic merge patches over it.
+    fn way(&self, guess: &Guess<'_>, rendered: &Object) -> Way {
+        let mut way = Way {
+            base: guess.source.node.clone(),
+            layers: Vec::new(),
+            removed: Vec::new(),
+        };
         // Innermost first: a base's own patches are applied before those of its overlay.
-        let mut layers = Vec::new();
-        let mut operations = Vec::new();
-        let name = source.map_or("", |s| s.reference.name.as_str());
-        for kustomization in chain.iter().rev() {
+        for kustomization in guess.chain.iter().rev() {
             let mut appliers = Vec::new();
             self.closure.components(kustomization, &mut appliers);
             appliers.push(kustomization);
             for applier in appliers {
                 for patch in &applier.patches {
-                    self.read_patch(applier, patch, object, name, &mut layers, &mut operations);
+                    self.apply(applier, patch, guess.source, rendered, &mut way);
                 }
             }
         }
-        let mut nodes = vec![&base];
-        nodes.extend(layers.iter().map(|l: &Layer| &l.fragment));
-        let mut removed = Vec::new();
-        transfer(
-            &mut object.node,
-            &nodes,
-            base.mark,
-            "",
-            &Pointer::root(),
-            &mut removed,
-        );
-        for (path, value) in &operations {
-            apply_operation(object, path, value, &mut removed);
-        }
-        removed.sort();
-        removed.dedup();
-        object.removed = removed;
+        way
     }
 
     /// The object was made by a generator.
@@ -182,136 +203,217 @@ impl<'a> Provenance<'a> {
         objects
     }
 
-    /// Reads a patch, and keeps of it what is for this object.
-    fn read_patch(
+    /// Adds what a patch does, if it is for this object.
+    fn apply(
         &self,
         applier: &Kustomization,
         patch: &Patch,
-        object: &Object,
-        name: &str,
-        layers: &mut Vec<Layer>,
-        operations: &mut Vec<(String, Option<Node>)>,
+        source: &Object,
+        rendered: &Object,
+        way: &mut Way,
     ) {
         let documents = match (&patch.path, &patch.inline) {
             (Some(path), _) => match self.tree.read(&join(parent(&applier.path), path)) {
-                Ok((file, source)) => {
-                    load(file, &source, Format::Yaml, Profile::Kustomize).documents
-                }
+                Ok((file, text)) => load(file, &text, Format::Yaml, Profile::Kustomize).documents,
                 Err(_) => return,
             },
             (None, Some(text)) => inline_documents(text, self.tree.sources()),
             (None, None) => return,
         };
         for document in documents {
-            if let Value::Array(steps) = document.value {
-                if is_target(patch.target.as_ref(), object, name) {
-                    operations.extend(steps.iter().filter_map(operation));
-                }
-                continue;
-            }
             let own = ObjectRef::of(&document);
             let meant = match (&patch.target, own) {
-                (Some(target), _) => is_target(Some(target), object, name),
+                (Some(target), _) => is_target(target, source, rendered),
                 (None, Some(own)) => {
-                    own.kind == object.reference.kind
-                        && (own.name == name || own.name == object.reference.name)
+                    own.kind == source.reference.kind
+                        && [&source.reference.name, &rendered.reference.name].contains(&&own.name)
                 }
                 (None, None) => false,
             };
-            if meant {
-                layers.push(Layer { fragment: document });
+            if !meant {
+                continue;
+            }
+            match &document.value {
+                Value::Array(steps) => {
+                    for step in steps {
+                        way.step(step);
+                    }
+                }
+                _ => way.layers.push(document),
             }
         }
     }
 }
 
-/// A step of a JSON 6902 patch that changes something: its path and the value that it sets.
-fn operation(step: &Node) -> Option<(String, Option<Node>)> {
-    let path = step.get("path")?.as_str()?.to_owned();
-    match step.get("op")?.as_str()? {
-        "add" | "replace" => Some((path, Some(step.get("value")?.clone()))),
-        "remove" => Some((
-            path,
-            Some(Node {
-                mark: step.get("path")?.mark,
-                value: Value::Null,
-            }),
-        )),
-        _ => None,
+/// What was taken out, with the place of what did.
+type Removed = Vec<(Pointer, Mark)>;
+
+/// How many guesses are tried for one object.
+const MOST_GUESSES: usize = 64;
+
+/// An object in a file that a rendered one may have been, and a way to it.
+#[derive(Clone, Copy)]
+struct Guess<'a> {
+    chain: &'a [&'a Kustomization],
+    source: &'a Object,
+}
+
+impl Guess<'_> {
+    fn is_of_kind(&self, rendered: &ObjectRef) -> bool {
+        self.source.reference.kind == rendered.kind
+            && group_of(&self.source.reference.api_version) == rendered.group()
+    }
+
+    /// How well the names fit: with the prefixes and suffixes of the way, as a part, or not.
+    fn certainty(&self, rendered: &str) -> u8 {
+        let name = self.source.reference.name.as_str();
+        let prefixes: String = self.chain.iter().map(|k| k.name_prefix.as_str()).collect();
+        let suffixes: String = self
+            .chain
+            .iter()
+            .rev()
+            .map(|k| k.name_suffix.as_str())
+            .collect();
+        if format!("{prefixes}{name}{suffixes}") == rendered {
+            2
+        } else {
+            u8::from(rendered.contains(name))
+        }
     }
 }
 
-fn apply_operation(
-    object: &mut Object,
-    path: &str,
-    value: &Option<Node>,
-    removed: &mut Vec<(Pointer, Mark)>,
-) {
-    let (Some(pointer), Some(value)) = (Pointer::parse(path), value) else {
-        return;
-    };
-    if matches!(value.value, Value::Null) {
-        if object.node.at(&pointer).is_none() {
-            removed.push((pointer, value.mark));
-        }
-        return;
-    }
-    let mut node = &mut object.node;
-    for segment in pointer.segments() {
-        let next = match &mut node.value {
-            Value::Object(map) => map.get_mut(&segment),
-            Value::Array(items) => {
-                let last = items.len().checked_sub(1);
-                let index = if segment == "-" {
-                    last
-                } else {
-                    segment.parse().ok()
-                };
-                index.and_then(|i| items.get_mut(i))
-            }
-            _ => None,
+/// How an object came to be.
+struct Way {
+    base: Node,
+    layers: Vec<Node>,
+    removed: Removed,
+}
+
+impl Way {
+    /// One step of a JSON 6902 patch, done to the base: what it sets brings its own marks. Steps
+    /// that cannot be done are kustomize's to refuse.
+    fn step(&mut self, step: &Node) {
+        let text = |key: &str| step.get(key).and_then(Node::as_str);
+        let Some(pointer) = text("path").and_then(Pointer::parse) else {
+            return;
         };
-        match next {
-            Some(next) => node = next,
-            None => return,
+        let mark = step.get("path").map_or(step.mark, |n| n.mark);
+        let segments: Vec<String> = pointer.segments().map(|s| s.into_owned()).collect();
+        let Some((last, parents)) = segments.split_last() else {
+            return;
+        };
+        let mut node = &mut self.base;
+        for segment in parents {
+            let next = match &mut node.value {
+                Value::Object(map) => map.get_mut(segment),
+                Value::Array(items) => segment.parse().ok().and_then(|i: usize| items.get_mut(i)),
+                _ => None,
+            };
+            match next {
+                Some(next) => node = next,
+                None => return,
+            }
+        }
+        let operation = text("op").unwrap_or_default();
+        let as_map = step.as_map();
+        let value = as_map.and_then(|m| m.get("value")).cloned();
+        match (operation, &mut node.value, value) {
+            ("add" | "replace", Value::Object(map), Some(value)) => {
+                map.insert(Entry {
+                    key: Str::new(last),
+                    key_mark: mark,
+                    node: value,
+                });
+            }
+            ("add", Value::Array(items), Some(value)) => {
+                let end = items.len();
+                let index = if last == "-" {
+                    Some(end)
+                } else {
+                    last.parse().ok()
+                };
+                if let Some(index) = index.filter(|i| *i <= end) {
+                    items.insert(index, value);
+                }
+            }
+            ("replace", Value::Array(items), Some(value)) => {
+                if let Some(item) = last.parse().ok().and_then(|i: usize| items.get_mut(i)) {
+                    *item = value;
+                }
+            }
+            ("remove", Value::Object(map), _) => {
+                if map.remove(last).is_some() {
+                    self.removed.push((pointer, mark));
+                }
+            }
+            ("remove", Value::Array(items), _) => {
+                if let Some(index) = last.parse().ok().filter(|i: &usize| *i < items.len()) {
+                    items.remove(index);
+                }
+            }
+            _ => {}
         }
     }
-    if node == value {
-        *node = value.clone();
-    }
 }
 
-/// Whether a patch's target may be an object. Patterns are taken to match: a mark is only given
-/// to values that are equal.
-fn is_target(target: Option<&Node>, object: &Object, original_name: &str) -> bool {
-    let Some(target) = target else { return false };
+/// Whether a patch's target is an object, which may be named as it was or as it became.
+///
+/// Names, kinds and namespaces are patterns that must match as a whole; set-based selectors are
+/// taken to match.
+fn is_target(target: &Node, source: &Object, rendered: &Object) -> bool {
     let text = |key: &str| target.get(key).and_then(Node::as_str);
-    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
-    let fits = |wanted: Option<&str>, actual: &[&str]| {
-        wanted.is_none_or(|w| !w.chars().all(plain) || actual.contains(&w))
-    };
-    fits(text("kind"), &[&object.reference.kind])
-        && fits(text("group"), &[object.reference.group()])
-        && fits(text("name"), &[&object.reference.name, original_name])
-}
-
-/// The object of a file that a rendered one was: of the same kind, with the same name or the part
-/// of it that prefixes and suffixes leave.
-fn original<'o>(rendered: &ObjectRef, candidates: &'o [Object]) -> Option<&'o Object> {
-    let same_kind = || {
-        candidates.iter().filter(|c| {
-            c.reference.kind == rendered.kind
-                && group_of(&c.reference.api_version) == rendered.group()
+    let fits = |key: &str, actual: &[&str]| {
+        text(key).is_none_or(|wanted| {
+            let pattern = regex::Regex::new(&format!("^(?:{wanted})$"));
+            actual
+                .iter()
+                .any(|a| pattern.as_ref().map_or(*a == wanted, |p| p.is_match(a)))
         })
     };
-    same_kind()
-        .filter(|c| rendered.name.contains(&c.reference.name))
-        .max_by_key(|c| c.reference.name.len())
-        .or_else(|| same_kind().next())
+    let (was, is) = (&source.reference, &rendered.reference);
+    let namespace = |r: &ObjectRef| r.namespace.clone().unwrap_or_default();
+    fits("kind", &[&is.kind])
+        && fits("group", &[is.group()])
+        && fits("name", &[&was.name, &is.name])
+        && fits("namespace", &[&namespace(was), &namespace(is)])
+        && [
+            ("labelSelector", "labels"),
+            ("annotationSelector", "annotations"),
+        ]
+        .iter()
+        .all(|(selector, field)| {
+            text(selector).is_none_or(|selector| {
+                let of = |o: &Object| o.node.path(&["metadata", field]).cloned();
+                selects(selector, of(source).as_ref()) || selects(selector, of(rendered).as_ref())
+            })
+        })
+}
+
+/// Whether an equality-based selector (`a=b,c!=d,e,!f`) selects something with these labels.
+fn selects(selector: &str, labels: Option<&Node>) -> bool {
+    let value = |key: &str| {
+        labels
+            .and_then(|l| l.get(key.trim()))
+            .and_then(Node::as_str)
+    };
+    if selector.contains(['(', ')']) {
+        return true;
+    }
+    selector.split(',').map(str::trim).all(|term| {
+        if let Some((key, wanted)) = term.split_once("!=") {
+            value(key) != Some(wanted.trim())
+        } else if let Some((key, wanted)) = term.split_once('=') {
+            value(key) == Some(wanted.trim_start_matches('=').trim())
+        } else if let Some(key) = term.strip_prefix('!') {
+            value(key).is_none()
+        } else {
+            value(term).is_some()
+        }
+    })
 }
 
 /// Reads the text of an inline patch; marks point into the file that it stands in.
-fn inline_documents(text: &Node, sources: &Sources) -> Vec<Node> {
+pub(crate) fn inline_documents(text: &Node, sources: &Sources) -> Vec<Node> {
     let Some(inner) = text.as_str() else {
         return Vec::new();
     };
@@ -375,29 +477,41 @@ impl Inline<'_> {
     }
 }
 
+/// Where in an object a node is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    pointer: &'a Pointer,
+    /// The member that holds it, which says what tells items of a list apart.
+    member: &'a str,
+}
+
 /// Lays marks over a rendered node. `layers` hold what the object's file and the patches on its
-/// way have in the same place, innermost first.
+/// way have in the same place, innermost first. Gives the number of values that one of them
+/// explains.
 fn transfer(
     rendered: &mut Node,
     layers: &[&Node],
     fallback: Mark,
-    member: &str,
-    here: &Pointer,
-    removed: &mut Vec<(Pointer, Mark)>,
-) {
+    place: Place<'_>,
+    removed: &mut Removed,
+) -> usize {
+    // `$patch: replace` lets nothing through of what was there.
+    let replaces = |l: &&Node| l.get("$patch").and_then(Node::as_str) == Some("replace");
+    let replaced_at = layers.iter().rposition(replaces).unwrap_or(0);
+    let (replaced, layers) = layers.split_at(replaced_at);
+
     let present = || layers.iter().filter(|l| !matches!(l.value, Value::Null));
+    let equal = present().rev().find(|l| ***l == *rendered);
     rendered.mark = match rendered.value {
         // What is added belongs where the rest of the collection stands: in the innermost file.
         Value::Object(_) | Value::Array(_) => present().next(),
-        _ => present()
-            .rev()
-            .find(|l| ***l == *rendered)
-            .or_else(|| present().next_back()),
+        _ => equal.or_else(|| present().next_back()),
     }
     .map_or(fallback, |l| l.mark);
     let mark = rendered.mark;
     match &mut rendered.value {
         Value::Object(map) => {
+            let mut explained = 0;
             for entry in map.iter_mut() {
                 let below: Vec<(&Node, Mark)> = layers
                     .iter()
@@ -405,28 +519,51 @@ fn transfer(
                     .collect();
                 entry.key_mark = below.first().map_or(mark, |(_, key_mark)| *key_mark);
                 let nodes: Vec<&Node> = below.iter().map(|(node, _)| *node).collect();
-                let there = here.clone().join(&entry.key);
-                transfer(&mut entry.node, &nodes, mark, &entry.key, &there, removed);
+                let pointer = place.pointer.clone().join(&entry.key);
+                let place = Place {
+                    pointer: &pointer,
+                    member: &entry.key,
+                };
+                explained += transfer(&mut entry.node, &nodes, mark, place, removed);
+            }
+            let gone = |key: &str| map.get(key).is_none();
+            for entry in replaced
+                .iter()
+                .flat_map(|l| l.entries())
+                .filter(|e| gone(&e.key))
+            {
+                let by = layers
+                    .first()
+                    .and_then(|l| l.get("$patch"))
+                    .map_or(mark, |n| n.mark);
+                removed.push((place.pointer.clone().join(&entry.key), by));
             }
             for entry in layers.iter().skip(1).flat_map(|l| l.entries()) {
                 let deletes = matches!(entry.node.value, Value::Null)
                     || entry.node.get("$patch").and_then(Node::as_str) == Some("delete");
-                if deletes && map.get(&entry.key).is_none() {
-                    removed.push((here.clone().join(&entry.key), entry.key_mark));
+                if deletes && gone(&entry.key) {
+                    removed.push((place.pointer.clone().join(&entry.key), entry.key_mark));
                 }
             }
+            explained
         }
         Value::Array(items) => {
+            let mut explained = 0;
             for (i, item) in items.iter_mut().enumerate() {
                 let nodes: Vec<&Node> = layers
                     .iter()
-                    .filter_map(|l| same_item(l.items(), member, item, i))
+                    .filter_map(|l| same_item(l.items(), place.member, item, i))
                     .collect();
-                let there = here.clone().join(i);
-                transfer(item, &nodes, mark, "", &there, removed);
+                let pointer = place.pointer.clone().join(i);
+                let place = Place {
+                    pointer: &pointer,
+                    member: "",
+                };
+                explained += transfer(item, &nodes, mark, place, removed);
             }
+            explained
         }
-        _ => {}
+        _ => usize::from(equal.is_some()),
     }
 }
 
@@ -466,4 +603,213 @@ fn take_annotation(node: &mut Node, name: &str) -> Option<String> {
         metadata.remove("annotations");
     }
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Attributes objects as kustomize would render them from a tree of files; gives, for a
+    /// pointer into each, `path:line:column` of its mark, and what was removed.
+    struct Case {
+        folder: tempfile::TempDir,
+    }
+
+    impl Case {
+        fn new(files: &[(&str, &str)]) -> Case {
+            let folder = tempfile::tempdir().unwrap();
+            for (path, text) in files {
+                let path = folder.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Case { folder }
+        }
+
+        fn attribute(&self, rendered: &str, pointer: &str) -> Vec<String> {
+            let tree = Tree::new(self.folder.path()).unwrap();
+            let closure = Closure::load(&tree, ".").unwrap();
+            let sources = Sources::new();
+            let file = sources.add(String::new(), decode(rendered.into()));
+            let source = sources.get(file).unwrap();
+            let built_in = tree.root().join("wrapper").to_string_lossy().into_owned();
+            let mut provenance = Provenance::new(&tree, &closure);
+            let place = |mark: Mark| {
+                let at = tree.sources().locate(mark).unwrap();
+                format!("{}:{}:{}", at.path, at.line, at.column)
+            };
+            load(file, &source, Format::Yaml, Profile::Apply)
+                .documents
+                .into_iter()
+                .map(|node| {
+                    let object = provenance.attribute(node, &built_in).unwrap();
+                    assert!(object.node.path(&["metadata", "annotations"]).is_none());
+                    let pointer = Pointer::parse(pointer).unwrap();
+                    let mut text = place(object.node.nearest(&pointer).mark);
+                    for (pointer, mark) in &object.removed {
+                        text.push_str(&format!(" -{pointer} {}", place(*mark)));
+                    }
+                    text
+                })
+                .collect()
+        }
+    }
+
+    /// A Deployment with one container, flat enough to count lines: `memory` is on line 6.
+    fn deployment(name: &str, more: &str, memory: &str) -> String {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}{more}}}\nspec:\n  \
+             list: [{{name: c, v: 1}}]\n  memory: {memory}\n"
+        )
+    }
+
+    fn rendered(name: &str, more: &str, path: &str, memory: &str) -> String {
+        let origin =
+            format!(", annotations: {{config.kubernetes.io/origin: \"path: ../{path}\\n\"}}{more}");
+        deployment(name, &origin, memory) + "---\n"
+    }
+
+    #[test]
+    fn objects_of_one_name_are_told_apart_by_namespace_and_prefix() {
+        let two = deployment("api", ", namespace: a", "1Mi")
+            + "---\n"
+            + &deployment("api", ", namespace: b", "1Mi");
+        let case = Case::new(&[
+            ("kustomization.yaml", "resources: [d.yaml]"),
+            ("d.yaml", &two),
+        ]);
+        let out = rendered("api", ", namespace: a", "d.yaml", "1Mi")
+            + &rendered("api", ", namespace: b", "d.yaml", "1Mi");
+        assert_eq!(
+            case.attribute(&out, "/spec/memory"),
+            ["d.yaml:6:11", "d.yaml:13:11"]
+        );
+
+        let two = deployment("api", "", "1Mi") + "---\n" + &deployment("pre-api", "", "2Mi");
+        let kustomization = "namePrefix: pre-\nresources: [d.yaml]";
+        let case = Case::new(&[("kustomization.yaml", kustomization), ("d.yaml", &two)]);
+        let out = rendered("pre-api", "", "d.yaml", "1Mi")
+            + &rendered("pre-pre-api", "", "d.yaml", "2Mi");
+        assert_eq!(
+            case.attribute(&out, "/spec/memory"),
+            ["d.yaml:6:11", "d.yaml:13:11"]
+        );
+    }
+
+    #[test]
+    fn a_base_that_is_used_twice_leads_to_the_patch_of_its_own_way() {
+        let overlay = |memory: &str| {
+            format!(
+                "resources: [../base]\nnamePrefix: {memory}-\npatches:\n  - patch: |-\n      \
+                 apiVersion: apps/v1\n      kind: Deployment\n      metadata: {{name: api}}\n      \
+                 spec: {{memory: {memory}mi}}\n"
+            )
+        };
+        let case = Case::new(&[
+            ("kustomization.yaml", "resources: [a, b]"),
+            ("a/kustomization.yaml", &overlay("a")),
+            ("b/kustomization.yaml", &overlay("b")),
+            ("base/kustomization.yaml", "resources: [d.yaml]"),
+            ("base/d.yaml", &deployment("api", "", "1Mi")),
+        ]);
+        let out = rendered("a-api", "", "base/d.yaml", "ami")
+            + &rendered("b-api", "", "base/d.yaml", "bmi");
+        assert_eq!(
+            case.attribute(&out, "/spec/memory"),
+            ["a/kustomization.yaml:8:22", "b/kustomization.yaml:8:22"]
+        );
+    }
+
+    #[test]
+    fn json_patches_are_done_in_their_order() {
+        let patch = "- {op: replace, path: /spec/list/0/v, value: 9}\n\
+                     - {op: add, path: /spec/list/0, value: {name: first, v: 9}}\n\
+                     - {op: remove, path: /spec/memory}\n";
+        let kustomization = "resources: [d.yaml]\npatches: [{path: p.yaml, target: {kind: Dep.*}}]";
+        let case = Case::new(&[
+            ("kustomization.yaml", kustomization),
+            ("d.yaml", &deployment("api", "", "1Mi")),
+            ("p.yaml", patch),
+        ]);
+        let out = rendered("api", "", "d.yaml", "1Mi")
+            .replace(
+                "[{name: c, v: 1}]",
+                "[{name: first, v: 9}, {name: c, v: 9}]",
+            )
+            .replace("  memory: 1Mi\n", "");
+        let removed = "-/spec/memory p.yaml:3:22";
+        assert_eq!(
+            case.attribute(&out, "/spec/list/0/v"),
+            [format!("p.yaml:2:57 {removed}")]
+        );
+        assert_eq!(
+            case.attribute(&out, "/spec/list/1/v"),
+            [format!("p.yaml:1:46 {removed}")]
+        );
+    }
+
+    #[test]
+    fn patches_for_other_objects_explain_nothing() {
+        let patch =
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: any}\nspec: {memory: 5Mi}\n";
+        for (target, place) in [
+            ("{annotationSelector: q=zzz}", "d.yaml:6:11"),
+            ("{labelSelector: \"app=api,x!=y\"}", "p.yaml:4:16"),
+            ("{labelSelector: app=other}", "d.yaml:6:11"),
+            ("{name: ap}", "d.yaml:6:11"),
+            (
+                "{name: \"ap.\", kind: Deployment, group: apps}",
+                "p.yaml:4:16",
+            ),
+            ("{namespace: elsewhere}", "d.yaml:6:11"),
+        ] {
+            let kustomization =
+                format!("resources: [d.yaml]\npatches: [{{path: p.yaml, target: {target}}}]");
+            let case = Case::new(&[
+                ("kustomization.yaml", &kustomization),
+                ("d.yaml", &deployment("api", ", labels: {app: api}", "5Mi")),
+                ("p.yaml", patch),
+            ]);
+            let out = rendered("api", ", labels: {app: api}", "d.yaml", "5Mi");
+            assert_eq!(case.attribute(&out, "/spec/memory"), [place], "{target}");
+        }
+    }
+
+    #[test]
+    fn what_a_patch_replaces_or_removes_is_told() {
+        let patch = |spec: &str| {
+            format!(
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: api}}\nspec: {spec}\n"
+            )
+        };
+        for (spec, place) in [
+            ("{memory: null}", "d.yaml:5:3 -/spec/memory p.yaml:4:8"),
+            (
+                "{$patch: replace, list: []}",
+                "p.yaml:4:7 -/spec/memory p.yaml:4:16",
+            ),
+        ] {
+            let case = Case::new(&[
+                (
+                    "kustomization.yaml",
+                    "resources: [d.yaml]\npatches: [{path: p.yaml}]",
+                ),
+                ("d.yaml", &deployment("api", "", "5Mi")),
+                ("p.yaml", &patch(spec)),
+            ]);
+            let out = rendered("api", "", "d.yaml", "5Mi").replace("  memory: 5Mi\n", "");
+            assert_eq!(case.attribute(&out, "/spec/memory"), [place], "{spec}");
+        }
+    }
+
+    #[test]
+    fn generated_objects_lead_to_their_generator() {
+        let kustomization = "configMapGenerator:\n  - name: settings\n    literals: [a=b]\n";
+        let case = Case::new(&[("kustomization.yaml", kustomization)]);
+        let out = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings-abc\n  annotations:\n    \
+                   config.kubernetes.io/origin: |\n      configuredIn: ../kustomization.yaml\n";
+        assert_eq!(case.attribute(out, "/data"), ["kustomization.yaml:2:5"]);
+    }
 }

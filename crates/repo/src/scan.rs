@@ -56,8 +56,18 @@ pub(crate) fn scan(tree: &Tree, only_file: Option<&str>) -> Result<Scanned, Layo
 
 enum Found {
     File(String),
-    /// A link that is not followed, and why.
-    Link(String, &'static str),
+    /// Something that is not read, and why.
+    Passed(String, &'static str),
+    /// Something that should be read and cannot be, and why.
+    Unreadable(String, String),
+}
+
+impl Found {
+    fn path(&self) -> &str {
+        match self {
+            Found::File(path) | Found::Passed(path, _) | Found::Unreadable(path, _) => path,
+        }
+    }
 }
 
 /// Every file that could matter, sorted by path. What git ignores is left out, inside a git work
@@ -73,52 +83,74 @@ fn walk(tree: &Tree) -> Result<Vec<Found>, LayoutError> {
         .filter_entry(|entry| entry.file_name() != ".git");
     let mut found = Vec::new();
     for entry in builder.build() {
-        let entry = entry.map_err(|error| LayoutError::Unreadable {
-            path: tree.root().display().to_string(),
-            message: error.to_string(),
-        })?;
-        let kind = entry.file_type();
-        if kind.is_some_and(|k| k.is_dir()) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                found.push(unreadable(tree, &error)?);
+                continue;
+            }
+        };
+        let Some(kind) = entry.file_type().filter(|k| !k.is_dir()) else {
             continue;
-        }
+        };
         let path = tree.relative(entry.path());
-        if !may_be_manifest(&path) && !kind.is_some_and(|k| k.is_symlink()) {
-            continue;
-        }
-        if kind.is_some_and(|k| k.is_symlink()) {
+        if kind.is_symlink() {
             found.extend(link(tree, entry.path(), path));
-        } else if kind.is_some_and(|k| k.is_file()) {
-            found.push((path, None));
-        } else {
-            found.push((path, Some("not a regular file")));
+        } else if may_be_manifest(&path) {
+            found.push(if kind.is_file() {
+                Found::File(path)
+            } else {
+                Found::Passed(path, "not a regular file")
+            });
         }
     }
-    found.sort();
-    Ok(found
-        .into_iter()
-        .map(|(path, reason)| match reason {
-            None => Found::File(path),
-            Some(reason) => Found::Link(path, reason),
-        })
-        .collect())
+    found.sort_by(|a, b| a.path().cmp(b.path()));
+    Ok(found)
 }
 
-/// A link to a file of the tree is that file under another name, as it is for `kubectl apply`.
-fn link(tree: &Tree, absolute: &Path, path: String) -> Option<(String, Option<&'static str>)> {
-    match absolute.canonicalize() {
-        Ok(target) if !target.starts_with(tree.root()) => {
-            Some((path, Some("a link that leads out of the folder")))
+/// A folder that cannot be read loses none of the others, unless it is the linted one.
+fn unreadable(tree: &Tree, error: &ignore::Error) -> Result<Found, LayoutError> {
+    fn path_of(error: &ignore::Error) -> Option<&Path> {
+        match error {
+            ignore::Error::WithPath { path, .. } => Some(path),
+            ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+                path_of(err)
+            }
+            _ => None,
         }
-        Ok(target) if target.is_dir() => Some((
-            path,
-            Some("a link to a folder; what is in it is judged where it stands"),
-        )),
-        Ok(_) if !may_be_manifest(&path) => None,
-        Ok(target) if target.is_file() => Some((path, None)),
-        Ok(_) => Some((path, Some("not a regular file"))),
-        Err(_) if may_be_manifest(&path) => Some((path, Some("a link that leads nowhere"))),
-        Err(_) => None,
     }
+    let message = error
+        .io_error()
+        .map_or_else(|| error.to_string(), |e| e.kind().to_string());
+    match path_of(error).map(|path| tree.relative(path)) {
+        Some(path) if path != "." => Ok(Found::Unreadable(path, message)),
+        _ => Err(LayoutError::Unreadable {
+            path: tree.root().display().to_string(),
+            message,
+        }),
+    }
+}
+
+/// A link to a file of the tree is that file under another name, as it is for `kubectl apply`. One
+/// that leads nowhere, or out of the tree, is what Argo CD refuses to deploy.
+fn link(tree: &Tree, absolute: &Path, path: String) -> Option<Found> {
+    let target = absolute.canonicalize();
+    let is_folder = target.as_ref().is_ok_and(|t| t.is_dir());
+    if !may_be_manifest(&path) && !is_folder {
+        return None;
+    }
+    Some(match target {
+        Ok(target) if !target.starts_with(tree.root()) && !is_folder => {
+            Found::Unreadable(path, "a link that leads out of the folder".to_owned())
+        }
+        Ok(_) if is_folder => Found::Passed(
+            path,
+            "a link to a folder; what is in it is judged where it stands",
+        ),
+        Ok(target) if target.is_file() => Found::File(path),
+        Ok(_) => Found::Passed(path, "not a regular file"),
+        Err(_) => Found::Unreadable(path, "a link that leads nowhere".to_owned()),
+    })
 }
 
 fn may_be_manifest(path: &str) -> bool {
@@ -147,10 +179,10 @@ fn chart_of<'c>(folder: &str, charts: &BTreeSet<&'c str>) -> Option<&'c str> {
 
 fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
     let path = match found {
-        Found::File(path) => path,
-        Found::Link(path, reason) => {
+        Found::Passed(path, reason) => {
             return ScannedFile::skipped(path, Class::Data((*reason).to_owned()));
         }
+        Found::File(path) | Found::Unreadable(path, _) => path,
     };
     if let Some(chart) = chart_of(parent(path), charts)
         && classify::is_chart_part(chart, path)
@@ -162,14 +194,18 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
             },
         );
     }
-    let (file, source) = match tree.read_first(path) {
+    let read = match found {
+        Found::Unreadable(_, why) => Err(why.clone()),
+        _ => tree.read_first(path).map_err(|error| error.to_string()),
+    };
+    let (file, source) = match read {
         Ok(read) => read,
-        Err(error) => {
+        Err(why) => {
             let mut file = ScannedFile::skipped(path, Class::Broken);
             file.failures.push(Failure {
                 path: path.clone(),
                 mark: Mark::NONE,
-                message: format!("cannot be read: {error}"),
+                message: format!("cannot be read: {why}"),
                 help: None,
             });
             return file;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::printable;
 use serde::Serialize;
 use stagegate_lint::{Coverage, CoverageEntry, CoverageStatus};
 
@@ -69,14 +70,10 @@ pub fn coverage_text(coverage: &Coverage, out: &mut dyn io::Write) -> io::Result
             .push(entry);
     }
     for ((_, why), entries) in &groups {
-        writeln!(out, "{why} ({})", entries.len())?;
+        writeln!(out, "{} ({})", printable(why), entries.len())?;
         for entry in entries {
-            writeln!(
-                out,
-                "  {}{}",
-                entry.path,
-                if entry.kind == "chart" { "/" } else { "" }
-            )?;
+            let slash = if entry.kind == "chart" { "/" } else { "" };
+            writeln!(out, "  {}{slash}", printable(&entry.path))?;
         }
         writeln!(out)?;
     }
@@ -88,7 +85,12 @@ pub fn coverage_text(coverage: &Coverage, out: &mut dyn io::Write) -> io::Result
     } = Summary::of(coverage);
     writeln!(
         out,
-        "{} files: {judged} judged, {referenced} used by them, {skipped} skipped, {unrendered} could not be judged",
-        coverage.entries.len()
+        "{} {}: {judged} judged, {referenced} used by them, {skipped} skipped, {unrendered} could not be judged",
+        coverage.entries.len(),
+        if coverage.entries.len() == 1 {
+            "entry"
+        } else {
+            "entries"
+        },
     )
 }

@@ -7,6 +7,7 @@ mod json;
 mod policies;
 mod text;
 
+use std::borrow::Cow;
 use std::io;
 
 use stagegate_core::Location;
@@ -15,6 +16,28 @@ use stagegate_lint::Report;
 pub use coverage::{coverage_json, coverage_text};
 pub use policies::{explain, policies_json, policies_text};
 pub use text::diagnostic;
+
+/// A text without anything that a terminal would act on: control characters, and those that turn
+/// the direction of what follows, are shown as escapes. Names in manifests are anybody's.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_active) {
+        let escape = |c: char| {
+            if is_active(c) {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            }
+        };
+        Cow::Owned(text.chars().map(escape).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn is_active(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +56,22 @@ pub struct Style<'a> {
     pub strict: bool,
     /// The lines of a file around a place.
     pub snippets: &'a dyn Fn(&Location) -> Option<Snippet>,
+}
+
+impl Snippet {
+    /// The same with one harmless character for each that a terminal would act on, so that columns
+    /// stay what they are.
+    fn printable(mut self) -> Snippet {
+        if self.text.contains(is_active) {
+            let keep = |c: char| matches!(c, '\n' | '\t') || !is_active(c);
+            self.text = self
+                .text
+                .chars()
+                .map(|c| if keep(c) { c } else { '\u{fffd}' })
+                .collect();
+        }
+        self
+    }
 }
 
 /// Some lines of a file.

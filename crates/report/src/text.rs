@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer};
 use stagegate_core::{Enforcement, Location, Status};
 use stagegate_lint::{ErrorReport, FindingReport, NO_OBJECTS, Report};
 
-use crate::{Snippet, Style};
+use crate::{Snippet, Style, printable};
 
 pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let renderer = renderer(style.color);
@@ -65,13 +65,13 @@ fn place_lines(
     let mut lines: Vec<String> = others
         .iter()
         .map(|f| {
-            let title = level(f.enforcement).primary_title(f.message.as_str());
+            let title = level(f.enforcement).primary_title(printable(&f.message));
             renderer.render(&[Group::with_title(title.id(f.policy.as_str()))])
         })
         .collect();
-    let title = level(last.enforcement).primary_title(last.message.as_str());
+    let title = level(last.enforcement).primary_title(printable(&last.message));
     let mut group = Group::with_title(title.id(last.policy.as_str()));
-    let snippet = (style.snippets)(&last.location);
+    let snippet = (style.snippets)(&last.location).map(Snippet::printable);
     group = match &snippet {
         Some(snippet) => group.element(marked(&last.location, snippet)),
         None => group.element(origin(&last.location)),
@@ -85,6 +85,7 @@ fn place_lines(
                 "{}: {}:{}:{}",
                 other.message, other.path, other.line, other.column
             );
+            let text = printable(&text).into_owned();
             if !related.contains(&text) {
                 related.push(text);
             }
@@ -97,7 +98,7 @@ fn place_lines(
         group = group.element(Level::NOTE.message(text));
     }
     for help in helps {
-        group = group.element(Level::HELP.with_name("fix").message(help));
+        group = group.element(Level::HELP.with_name("fix").message(printable(help)));
     }
     lines.push(renderer.render(&[group]));
     lines
@@ -107,8 +108,13 @@ type FindingReportRef<'a> = &'a FindingReport;
 
 /// `dev, staging, prod: Deployment shop/api`
 fn whose(finding: &FindingReport) -> String {
-    let stages = finding.stages.join(", ");
-    match &finding.object {
+    const MOST: usize = 8;
+    let mut stages = finding.stages.join(", ");
+    if finding.stages.len() > MOST {
+        let more = finding.stages.len() - MOST;
+        stages = format!("{} and {more} more", finding.stages[more..].join(", "));
+    }
+    let text = match &finding.object {
         None => stages,
         Some(object) => {
             let namespace = object
@@ -118,7 +124,8 @@ fn whose(finding: &FindingReport) -> String {
                 .unwrap_or_default();
             format!("{stages}: {} {namespace}{}", object.kind, object.name)
         }
-    }
+    };
+    printable(&text).into_owned()
 }
 
 /// A snippet with carets under the first line of what is meant: the rest of a long container says
@@ -153,13 +160,13 @@ fn marked<'s>(
     let end = end.max(start + one);
     annotate_snippets::Snippet::source(snippet.text.as_str())
         .line_start(snippet.first_line as usize)
-        .path(location.path.clone())
+        .path(printable(&location.path).into_owned())
         .fold(false)
         .annotation(AnnotationKind::Primary.span(line_start + start..line_start + end))
 }
 
 fn origin(location: &Location) -> annotate_snippets::Origin<'static> {
-    annotate_snippets::Origin::path(location.path.clone())
+    annotate_snippets::Origin::path(printable(&location.path).into_owned())
         .line(location.line as usize)
         .char_column(location.column as usize)
 }
@@ -185,13 +192,13 @@ fn unjudged(renderer: &Renderer, errors: &[ErrorReport], style: &Style<'_>) -> S
     let mut group = Group::with_title(title);
     for error in errors.iter().filter(|e| e.code != NO_OBJECTS) {
         group = group.element(
-            annotate_snippets::Origin::path(error.path.as_str())
+            annotate_snippets::Origin::path(printable(&error.path))
                 .line(error.line as usize)
                 .char_column(error.column as usize),
         );
     }
     if let Some(help) = &first.help {
-        group = group.element(Level::HELP.with_name("fix").message(help.as_str()));
+        group = group.element(Level::HELP.with_name("fix").message(printable(help)));
     }
     renderer.render(&[group])
 }
@@ -203,14 +210,14 @@ fn diagnostic_group<'a>(
     help: Option<&'a str>,
     place: Option<(&Location, Option<&'a Snippet>)>,
 ) -> Group<'a> {
-    let mut group = Group::with_title(Level::ERROR.primary_title(message).id(code));
+    let mut group = Group::with_title(Level::ERROR.primary_title(printable(message)).id(code));
     group = match place {
         Some((location, Some(snippet))) => group.element(marked(location, snippet)),
         Some((location, None)) => group.element(origin(location)),
         None => group,
     };
     match help {
-        Some(help) => group.element(Level::HELP.with_name("fix").message(help)),
+        Some(help) => group.element(Level::HELP.with_name("fix").message(printable(help))),
         None => group,
     }
 }
@@ -224,7 +231,9 @@ pub fn diagnostic(
     style: &Style<'_>,
 ) -> String {
     let renderer = renderer(style.color);
-    let snippet = location.and_then(|l| (style.snippets)(l));
+    let snippet = location
+        .and_then(|l| (style.snippets)(l))
+        .map(Snippet::printable);
     let place = location.map(|l| (l, snippet.as_ref()));
     renderer.render(&[diagnostic_group(code, message, help, place)])
 }
@@ -250,10 +259,11 @@ fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::R
             }
             paths => paths.join(", "),
         };
+        let (name, paths) = (printable(&stage.name), printable(&paths));
         writeln!(
             out,
             "{:widest$}  {:>digits$} {noun}  {paths}",
-            stage.name, stage.objects
+            name, stage.objects
         )?;
     }
     if !report.stages.is_empty() {
