@@ -120,7 +120,7 @@ impl Closure {
             message,
             help,
         };
-        let is_file = metadata.as_ref().is_ok_and(|m| m.is_file());
+        let is_file = metadata.as_ref().is_ok_and(std::fs::Metadata::is_file);
         // kustomize asks the network first for what looks like a URL, whatever there is on disk.
         if reference.path.contains("://") || (reference.is_remote() && !is_file) {
             failures.push(failure(

@@ -6,6 +6,7 @@
 //! of them that holds an equal value in the same place. What none of them holds (a value that a
 //! transformer made) takes the mark of the field that was there before, else of its parent.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -298,7 +299,7 @@ impl Way {
             return;
         };
         let mark = step.get("path").map_or(step.mark, |n| n.mark);
-        let segments: Vec<String> = pointer.segments().map(|s| s.into_owned()).collect();
+        let segments: Vec<String> = pointer.segments().map(Cow::into_owned).collect();
         let Some((last, parents)) = segments.split_last() else {
             return;
         };
@@ -342,9 +343,8 @@ impl Way {
                 }
             }
             ("remove", Value::Object(map), _) => {
-                if map.remove(last).is_some() {
-                    self.removed.push((pointer, mark));
-                }
+                self.removed
+                    .extend(map.remove(last).map(|_| (pointer, mark)));
             }
             ("remove", Value::Array(items), _) => {
                 if let Some(index) = last.parse().ok().filter(|i: &usize| *i < items.len()) {
