@@ -1,10 +1,5 @@
 //! Where output goes and how it looks.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "the one place that speaks to standard error"
-)]
-
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

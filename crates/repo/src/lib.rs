@@ -13,6 +13,7 @@ mod scan;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod tracked;
 
 use std::sync::Arc;
 

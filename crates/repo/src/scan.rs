@@ -13,6 +13,7 @@ use stagegate_render::{
 };
 
 use crate::classify::{self, Class};
+use crate::tracked;
 use crate::{EntryKind, Fate, LayoutError, StageLayout};
 
 /// A file, read.
@@ -105,6 +106,15 @@ fn walk(tree: &Tree) -> Result<Vec<Found>, LayoutError> {
         }
     }
     found.sort_by(|a, b| a.path().cmp(b.path()));
+    let seen = |path: &str| found.binary_search_by(|f| f.path().cmp(path)).is_ok();
+    let by_force: Vec<String> = tracked::files(tree)
+        .into_iter()
+        .filter(|path| may_be_manifest(path) && !seen(path) && tree.absolute(path).is_file())
+        .collect();
+    if !by_force.is_empty() {
+        found.extend(by_force.into_iter().map(Found::File));
+        found.sort_by(|a, b| a.path().cmp(b.path()));
+    }
     Ok(found)
 }
 

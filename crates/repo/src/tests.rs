@@ -303,3 +303,34 @@ fn what_git_ignores_is_left_out_in_a_work_tree_only() {
     ];
     assert_eq!(summary(&lay_out(&with_git)), ["default: .; 1, "]);
 }
+
+/// With git, where it is there: it alone writes an index.
+#[test]
+fn what_was_added_by_force_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(args).current_dir(folder.path()).output()
+    };
+    if git(&["init", "-q"]).is_err() {
+        println!("not tested: git is not in PATH");
+        return;
+    }
+    for (path, text) in [
+        ("a.yaml", POD),
+        ("out/b.yaml", POD),
+        ("out/c.yaml", POD),
+        (".gitignore", "out/\n"),
+    ] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    assert!(git(&["add", "-f", "out/b.yaml"]).unwrap().status.success());
+    let layout = discover(&Tree::new(folder.path()).unwrap(), None, &Config::default()).unwrap();
+    assert_eq!(summary(&layout), ["default: .; 2, "]);
+    // Also from a folder inside of the work tree.
+    let inside = Tree::new(&folder.path().join("out")).unwrap();
+    let layout = discover(&inside, None, &Config::default()).unwrap();
+    assert!(layout.entries.iter().any(|e| e.path == "b.yaml"));
+}
