@@ -118,9 +118,14 @@ impl<'a> Builder<'a> {
                 Some(tag) => standard(tag).as_deref() == Some("merge"),
                 None => style == ScalarStyle::Plain,
             };
-        let start = match style {
-            ScalarStyle::Literal | ScalarStyle::Folded => self.header(start),
-            _ => start,
+        let (start, end) = match style {
+            // The parser begins at the content and ends where it saw that there is no more.
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let start = self.header(start);
+                let raw = self.text.get(start..end).unwrap_or_default();
+                (start, start + raw.trim_ascii_end().len())
+            }
+            _ => (start, end),
         };
         let mark = self.mark(start, end);
         self.check_scalar(style, start, end)?;
@@ -206,16 +211,19 @@ impl<'a> Builder<'a> {
         anchor: usize,
         (start, end): (usize, usize),
     ) -> Result<()> {
-        // The parser lets a list that is not indented begin behind its first dash.
+        // The parser lets a list that is not indented begin behind its first dash. Only the value of
+        // a key can be such a list.
         let dash = self.text[..start].trim_end_matches(' ');
-        let start = match style {
-            StructureStyle::Block
-                if dash.ends_with('-') && !self.text[start..].starts_with('-') =>
-            {
-                dash.len() - 1
-            }
-            _ => start,
-        };
+        let is_value = matches!(
+            self.stack.last(),
+            Some(Frame {
+                flow: false,
+                collection: Collection::Mapping { .. },
+                ..
+            })
+        );
+        let behind_dash = style == StructureStyle::Block && is_value && dash.ends_with('-');
+        let start = if behind_dash { dash.len() - 1 } else { start };
         self.start(
             style,
             anchor,

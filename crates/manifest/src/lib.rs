@@ -11,6 +11,7 @@
 
 mod builder;
 mod decode;
+mod fast;
 mod json;
 mod list;
 mod scalar;

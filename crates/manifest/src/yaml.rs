@@ -6,7 +6,7 @@ use stagegate_core::{FileId, MAX_DEPTH, Mark, Node, Value};
 use crate::builder::Builder;
 use crate::decode::BOM;
 use crate::split::{Part, split};
-use crate::{Loaded, NOT_UTF8, Problem, ProblemKind, Profile, Source};
+use crate::{Loaded, NOT_UTF8, Problem, ProblemKind, Profile, Source, fast};
 
 /// Reads the documents of a YAML stream. Each is read by itself, as kubectl does: anchors do not
 /// reach over `---`, and a mistake in one loses none of the others.
@@ -64,6 +64,15 @@ impl<'a> Document<'a> {
             self.base += BOM.len_utf8();
             self.text = rest;
         }
+        if let Some(node) = fast::read(self.file, self.base, self.text, self.profile) {
+            loaded.documents.push(node);
+            return;
+        }
+        self.load_slowly(loaded);
+    }
+
+    /// The long way: any YAML, and every error.
+    fn load_slowly(&self, loaded: &mut Loaded) {
         if let Some(problem) = self.unreadable() {
             loaded.problems.push(problem);
             return;
@@ -316,5 +325,84 @@ mod tests {
         assert_eq!(slice("/quoted"), "\"x\\ty\"");
         assert_eq!(slice("/nested"), "- - c");
         assert_eq!(slice("/nested/0"), "- c");
+    }
+
+    /// Reads every document both ways; gives how many could go the short one.
+    fn hold_against_the_long_way(text: &str) -> (usize, usize) {
+        let (mut short, mut all) = (0, 0);
+        for part in split(text) {
+            let Part::Document(range) = part else {
+                continue;
+            };
+            for profile in [Profile::Apply, Profile::Kustomize] {
+                let file = FileId(7);
+                let document = Document {
+                    file,
+                    base: range.start,
+                    text: &text[range.clone()],
+                    profile,
+                };
+                all += 1;
+                let Some(fast) = fast::read(file, document.base, document.text, profile) else {
+                    continue;
+                };
+                short += 1;
+                let mut loaded = Loaded::default();
+                document.load_slowly(&mut loaded);
+                assert!(loaded.problems.is_empty(), "{:?}\n{text}", loaded.problems);
+                // With every mark, which equality leaves out.
+                assert_eq!(
+                    format!("{:?}", [fast]),
+                    format!("{:?}", loaded.documents),
+                    "{text}"
+                );
+            }
+        }
+        (short, all)
+    }
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_does() {
+        fn visit(folder: &std::path::Path, counts: &mut (usize, usize)) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    visit(&path, counts);
+                } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+                    let text = decode(std::fs::read(&path).unwrap()).text;
+                    let (short, all) = hold_against_the_long_way(&text);
+                    *counts = (counts.0 + short, counts.1 + all);
+                }
+            }
+        }
+        let testdata = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+        let mut counts = (0, 0);
+        visit(&testdata, &mut counts);
+        assert!(
+            counts.0 * 10 > counts.1 * 3,
+            "only {} of {} documents",
+            counts.0,
+            counts.1
+        );
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+        #[test]
+        fn the_short_way_reads_what_the_long_way_does_in_any_text(
+            lines in proptest::collection::vec(
+                ("( ){0,6}", "(- ){0,2}", "([ab](:|: |:  )){0,1}",
+                 "(x|x y|yes|0777|1e3|-1|--f|-|- |~|null|\"q\"|'q'|\"a\\\\n\"|\\||\\|-|>|\\{\\}|\\[\\]|\\[a\\]|x: y|x:|#c|x #c|x#c|&a|\\*a|!t|\\?|\\.\\.\\.|%|<<|=){0,1}",
+                 "( | #c|  ){0,1}"),
+                0..8,
+            )
+        ) {
+            let text: String = lines
+                .into_iter()
+                .map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}\n"))
+                .collect();
+            hold_against_the_long_way(&text);
+            hold_against_the_long_way(text.trim_end_matches('\n'));
+        }
     }
 }

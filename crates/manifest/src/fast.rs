@@ -1,0 +1,342 @@
+//! The part of YAML that most manifests are written in, read in one pass over their lines.
+//!
+//! Block mappings and lists, scalars on one line, literal blocks, comments, ASCII. At anything else,
+//! and at anything wrong, it gives up, and the whole document is read by granit-parser, which also
+//! words the errors. What it does read is what the long way gives, marks included: the tests in
+//! `yaml.rs` hold every document of testdata and millions of generated ones against it. It is here
+//! because nearly all of a lint run's time is reading: see BENCHMARKS.md.
+
+use stagegate_core::{Entry, FileId, MapBuilder, Mark, Node, Str, Value};
+
+use crate::yaml::offset;
+use crate::{Profile, scalar};
+
+/// Deeper documents go the long way, which bounds them.
+const MAX_DEPTH: usize = 64;
+
+/// Reads a document. `None` where it is not written in this part of YAML, right or wrong.
+pub(crate) fn read(file: FileId, base: usize, text: &str, profile: Profile) -> Option<Node> {
+    // A tab, a carriage return or a letter beyond ASCII may mean what only the long way knows.
+    if !text
+        .bytes()
+        .all(|b| (b' '..=b'~').contains(&b) || b == b'\n')
+    {
+        return None;
+    }
+    let mut reader = Reader {
+        file,
+        base,
+        text,
+        bytes: text.as_bytes(),
+        profile,
+        line: Line::default(),
+    };
+    reader.next_line(0);
+    if reader.line.at_end || reader.line.indent != 0 {
+        return None;
+    }
+    let root = reader.mapping(0, reader.line.content, 0)?.0;
+    reader.line.at_end.then_some(root)
+}
+
+struct Reader<'a> {
+    file: FileId,
+    base: usize,
+    text: &'a str,
+    bytes: &'a [u8],
+    profile: Profile,
+    line: Line,
+}
+
+/// The line that is next to be read: neither blank nor a comment.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    indent: usize,
+    /// Offset of its first character that is no space.
+    content: usize,
+    /// Offset of its line feed, or the end of the text.
+    end: usize,
+    /// There is no such line any more.
+    at_end: bool,
+}
+
+/// A node and the offset behind it, which its collections end at too.
+type Read = Option<(Node, usize)>;
+
+impl Reader<'_> {
+    /// Goes to the first line of content at or behind an offset, which begins a line.
+    fn next_line(&mut self, mut start: usize) {
+        while start < self.bytes.len() {
+            let end =
+                memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+            let line = &self.bytes[start..end];
+            let indent = line.iter().take_while(|b| **b == b' ').count();
+            if indent < line.len() && line[indent] != b'#' {
+                self.line = Line {
+                    indent,
+                    content: start + indent,
+                    end,
+                    at_end: false,
+                };
+                return;
+            }
+            start = end + 1;
+        }
+        self.line.at_end = true;
+    }
+
+    /// Whether the next line is a list's item at this indentation.
+    fn at_item(&self, indent: usize) -> bool {
+        !self.line.at_end && self.line.indent == indent && self.is_dash(self.line.content)
+    }
+
+    fn is_dash(&self, at: usize) -> bool {
+        self.bytes.get(at) == Some(&b'-')
+            && matches!(self.bytes.get(at + 1), Some(b' ' | b'\n') | None)
+    }
+
+    /// A mapping whose keys stand at `indent`, the first of them at `at`.
+    fn mapping(&mut self, indent: usize, mut at: usize, depth: usize) -> Read {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let start = at;
+        let mut map = MapBuilder::default();
+        loop {
+            let colon = self.key(at)?;
+            let key_text = &self.text[at..colon];
+            let Ok(Value::String(key)) = scalar::plain(key_text, self.profile) else {
+                return None;
+            };
+            let (node, end) = self.value(indent, colon + 1, depth)?;
+            let entry = Entry {
+                key,
+                key_mark: self.mark(at, colon),
+                node,
+            };
+            // A key that stands twice is told by the long way.
+            if map.push(entry).is_some() {
+                return None;
+            }
+            let next = self.line;
+            if next.at_end || next.indent < indent {
+                let node = Node {
+                    mark: self.mark(start, end),
+                    value: Value::Object(map.finish()),
+                };
+                return Some((node, end));
+            }
+            if next.indent > indent || self.is_dash(next.content) {
+                return None;
+            }
+            at = next.content;
+        }
+    }
+
+    /// The offset of the colon behind a key that is plain beyond doubt.
+    fn key(&self, at: usize) -> Option<usize> {
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+        let len = self.bytes[at..].iter().take_while(|b| plain(b)).count();
+        let begins = self
+            .bytes
+            .get(at)
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+        let colon = at + len;
+        let separates = self.bytes.get(colon) == Some(&b':')
+            && matches!(self.bytes.get(colon + 1), Some(b' ' | b'\n') | None);
+        (begins && separates && len <= 512).then_some(colon)
+    }
+
+    /// The value behind a colon, whose key stands at `indent`.
+    fn value(&mut self, indent: usize, behind: usize, depth: usize) -> Read {
+        let end = self.line.end;
+        let at = self.skip_spaces(behind, end);
+        let comment = at > behind && self.bytes.get(at) == Some(&b'#');
+        if at < end && !comment {
+            return self.scalar(indent, at, end);
+        }
+        self.next_line(end + 1);
+        let next = self.line;
+        if next.at_end || next.indent < indent {
+            return None;
+        }
+        if self.is_dash(next.content) {
+            return self.list(next.indent, next.content, depth + 1);
+        }
+        if next.indent == indent {
+            return None;
+        }
+        self.mapping(next.indent, next.content, depth + 1)
+    }
+
+    /// A list whose dashes stand at `indent`, the first of them at `at`.
+    fn list(&mut self, indent: usize, mut at: usize, depth: usize) -> Read {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let start = at;
+        let mut items = Vec::new();
+        loop {
+            let line_end = self.line.end;
+            let content = self.skip_spaces(at + 1, line_end);
+            if content >= line_end || self.bytes[content] == b'#' {
+                return None;
+            }
+            let column = indent + (content - at);
+            let (node, end) = if self.is_dash(content) {
+                self.list(column, content, depth + 1)?
+            } else if self.key(content).is_some() {
+                self.mapping(column, content, depth + 1)?
+            } else {
+                self.scalar(indent, content, line_end)?
+            };
+            items.push(node);
+            if !self.at_item(indent) {
+                if !self.line.at_end && self.line.indent > indent {
+                    return None;
+                }
+                let node = Node {
+                    mark: self.mark(start, end),
+                    value: Value::Array(items),
+                };
+                return Some((node, end));
+            }
+            at = self.line.content;
+        }
+    }
+
+    /// A scalar that begins at `at` and must end with its line; what holds it stands at `indent`.
+    fn scalar(&mut self, indent: usize, at: usize, line_end: usize) -> Read {
+        let (value, end) = match self.bytes[at] {
+            b'|' => return self.literal(indent, at, line_end),
+            quote @ (b'"' | b'\'') => {
+                let inside = &self.bytes[at + 1..line_end];
+                let close = at + 1 + memchr::memchr(quote, inside)?;
+                let content = &self.text[at + 1..close];
+                let rest = self.skip_spaces(close + 1, line_end);
+                let ends = rest == line_end || (rest > close + 1 && self.bytes[rest] == b'#');
+                if !ends || content.contains('\\') {
+                    return None;
+                }
+                (Value::String(Str::new(content)), close + 1)
+            }
+            b'{' | b'[' => {
+                let empty = match &self.text[at..line_end] {
+                    "{}" => Value::Object(MapBuilder::default().finish()),
+                    "[]" => Value::Array(Vec::new()),
+                    _ => return None,
+                };
+                (empty, at + 2)
+            }
+            b'-' | b'?' | b':'
+                if !self
+                    .bytes
+                    .get(at + 1)
+                    .is_some_and(u8::is_ascii_alphanumeric) =>
+            {
+                // `--flag` is plain, and so is most of what begins with two dashes.
+                if !self.text[at..line_end].starts_with("--") {
+                    return None;
+                }
+                self.plain(at, line_end)?
+            }
+            b',' | b']' | b'}' | b'#' | b'&' | b'*' | b'!' | b'>' | b'%' | b'@' | b'`' => {
+                return None;
+            }
+            _ => self.plain(at, line_end)?,
+        };
+        self.next_line(line_end + 1);
+        // What is indented deeper would go on with this scalar.
+        if !self.line.at_end && self.line.indent > indent {
+            return None;
+        }
+        let node = Node {
+            mark: self.mark(at, end),
+            value,
+        };
+        Some((node, end))
+    }
+
+    fn plain(&self, at: usize, line_end: usize) -> Option<(Value, usize)> {
+        let line = &self.text[at..line_end];
+        let content = line
+            .split_once(" #")
+            .map_or(line, |(content, _)| content)
+            .trim_end();
+        if content.contains(": ") || content.ends_with(':') {
+            return None;
+        }
+        Some((
+            scalar::plain(content, self.profile).ok()?,
+            at + content.len(),
+        ))
+    }
+
+    /// A literal block, `|` or `|-`, whose header begins at `at`.
+    fn literal(&mut self, indent: usize, at: usize, line_end: usize) -> Read {
+        let strip = match &self.text[at..line_end] {
+            "|" => false,
+            "|-" => true,
+            _ => return None,
+        };
+        let mut start = line_end + 1;
+        let inner = self
+            .bytes
+            .get(start..)?
+            .iter()
+            .take_while(|b| **b == b' ')
+            .count();
+        let first = *self.bytes.get(start + inner)?;
+        if inner <= indent || first == b'\n' {
+            return None;
+        }
+        let mut content = String::new();
+        // Behind the last line with content, and how much of the content that is.
+        let (mut end, mut kept) = (start, 0);
+        while start < self.bytes.len() {
+            let stop =
+                memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+            let line = &self.text[start..stop];
+            let spaces = line.bytes().take_while(|b| *b == b' ').count();
+            if spaces == line.len() {
+                if spaces > inner {
+                    return None;
+                }
+                content.push('\n');
+            } else if spaces < inner {
+                // Between the two indentations stands a mistake, or a comment.
+                if spaces > indent {
+                    return None;
+                }
+                break;
+            } else {
+                content.push_str(&line[inner..]);
+                content.push('\n');
+                (end, kept) = (start + line.trim_ascii_end().len(), content.len());
+            }
+            start = stop + 1;
+        }
+        content.truncate(if strip { kept - 1 } else { kept });
+        self.next_line(start);
+        let node = Node {
+            mark: self.mark(at, end),
+            value: Value::String(Str::from(content)),
+        };
+        Some((node, end))
+    }
+
+    fn skip_spaces(&self, at: usize, end: usize) -> usize {
+        at + self.bytes[at.min(end)..end]
+            .iter()
+            .take_while(|b| **b == b' ')
+            .count()
+    }
+
+    fn mark(&self, start: usize, end: usize) -> Mark {
+        Mark::new(
+            self.file,
+            offset(self.base + start),
+            offset(self.base + end),
+        )
+    }
+}
