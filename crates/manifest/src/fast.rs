@@ -1,6 +1,6 @@
 //! The part of YAML that most manifests are written in, read in one pass over their lines.
 //!
-//! Block mappings and lists, scalars on one line, literal blocks, comments, ASCII. At anything else,
+//! Block mappings and lists, scalars and simple brackets on one line, literal blocks, comments, ASCII. At anything else,
 //! and at anything wrong, it gives up, and the whole document is read by granit-parser, which also
 //! words the errors. What it does read is what the long way gives, marks included: the tests in
 //! `yaml.rs` hold every document of testdata and millions of generated ones against it. It is here
@@ -209,24 +209,19 @@ impl Reader<'_> {
     fn scalar(&mut self, indent: usize, at: usize, line_end: usize) -> Read {
         let (value, end) = match self.bytes[at] {
             b'|' => return self.literal(indent, at, line_end),
-            quote @ (b'"' | b'\'') => {
-                let inside = &self.bytes[at + 1..line_end];
-                let close = at + 1 + memchr::memchr(quote, inside)?;
-                let content = &self.text[at + 1..close];
-                let rest = self.skip_spaces(close + 1, line_end);
-                let ends = rest == line_end || (rest > close + 1 && self.bytes[rest] == b'#');
-                if !ends || content.contains('\\') {
+            b'"' | b'\'' => {
+                let end = self.quoted(at, line_end)?;
+                if !self.ends_line(end, line_end) {
                     return None;
                 }
-                (Value::String(Str::new(content)), close + 1)
+                (Value::String(Str::new(&self.text[at + 1..end - 1])), end)
             }
             b'{' | b'[' => {
-                let empty = match &self.text[at..line_end] {
-                    "{}" => Value::Object(MapBuilder::default().finish()),
-                    "[]" => Value::Array(Vec::new()),
-                    _ => return None,
-                };
-                (empty, at + 2)
+                let (node, end) = self.flow(at, line_end, 0)?;
+                if !self.ends_line(end, line_end) {
+                    return None;
+                }
+                (node.value, end)
             }
             b'-' | b'?' | b':'
                 if !self
@@ -255,6 +250,114 @@ impl Reader<'_> {
             value,
         };
         Some((node, end))
+    }
+
+    /// The offset behind a quoted scalar without escapes.
+    fn quoted(&self, at: usize, line_end: usize) -> Option<usize> {
+        let inside = &self.bytes[at + 1..line_end];
+        let close = memchr::memchr(self.bytes[at], inside)?;
+        let doubled = self.bytes.get(at + 2 + close) == Some(&b'\'');
+        let escaped = memchr::memchr(b'\\', &inside[..close]).is_some();
+        (!escaped && !doubled).then_some(at + close + 2)
+    }
+
+    /// Whether nothing but a comment stands behind an offset.
+    fn ends_line(&self, at: usize, line_end: usize) -> bool {
+        let rest = self.skip_spaces(at, line_end);
+        rest == line_end || (rest > at && self.bytes[rest] == b'#')
+    }
+
+    /// A collection in brackets that ends on its line and holds only what is plain beyond doubt.
+    fn flow(&self, at: usize, line_end: usize, depth: usize) -> Read {
+        let close = match self.bytes[at] {
+            b'[' => b']',
+            b'{' => b'}',
+            _ => return self.flow_scalar(at, line_end),
+        };
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let line = &self.bytes[..line_end];
+        let mut items = Vec::new();
+        let mut map = MapBuilder::default();
+        let mut next = self.skip_spaces(at + 1, line_end);
+        let mut is_done = *line.get(next)? == close;
+        while !is_done {
+            if close == b']' {
+                let (node, end) = self.flow(next, line_end, depth + 1)?;
+                items.push(node);
+                next = end;
+            } else {
+                let colon = self.key(next).filter(|colon| *colon < line_end)?;
+                let key = scalar::plain(&self.text[next..colon], self.profile);
+                let Ok(Value::String(key)) = key else {
+                    return None;
+                };
+                let value = self.skip_spaces(colon + 1, line_end);
+                line.get(value)?;
+                let (node, end) = self.flow(value, line_end, depth + 1)?;
+                let entry = Entry {
+                    key,
+                    key_mark: self.mark(next, colon),
+                    node,
+                };
+                if map.push(entry).is_some() {
+                    return None;
+                }
+                next = end;
+            }
+            next = self.skip_spaces(next, line_end);
+            match *line.get(next)? {
+                b',' => next = self.skip_spaces(next + 1, line_end),
+                byte if byte == close => is_done = true,
+                _ => return None,
+            }
+            // A comma before the bracket is for the long way.
+            if !is_done && *line.get(next)? == close {
+                return None;
+            }
+        }
+        let value = if close == b']' {
+            Value::Array(items)
+        } else {
+            Value::Object(map.finish())
+        };
+        Some((
+            Node {
+                mark: self.mark(at, next + 1),
+                value,
+            },
+            next + 1,
+        ))
+    }
+
+    fn flow_scalar(&self, at: usize, line_end: usize) -> Read {
+        if matches!(self.bytes[at], b'"' | b'\'') {
+            let end = self.quoted(at, line_end)?;
+            let value = Value::String(Str::new(&self.text[at + 1..end - 1]));
+            return Some((
+                Node {
+                    mark: self.mark(at, end),
+                    value,
+                },
+                end,
+            ));
+        }
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_');
+        let inside = |b: &&u8| word(**b) || matches!(b, b'-' | b'+' | b'=' | b'*');
+        let len = self.bytes[at..line_end].iter().take_while(inside).count();
+        let behind = self.bytes[..line_end].get(at + len);
+        if !word(self.bytes[at]) || !matches!(behind, Some(b',' | b']' | b'}')) {
+            return None;
+        }
+        let value = scalar::plain(&self.text[at..at + len], self.profile).ok()?;
+        Some((
+            Node {
+                mark: self.mark(at, at + len),
+                value,
+            },
+            at + len,
+        ))
     }
 
     fn plain(&self, at: usize, line_end: usize) -> Option<(Value, usize)> {

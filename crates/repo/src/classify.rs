@@ -154,10 +154,14 @@ const TOOL_GROUPS: &[&str] = &[
 
 fn is_for_a_cluster(object: &Object) -> bool {
     let reference = &object.reference;
-    let version = reference.api_version.as_str();
+    let (version, kind) = (reference.api_version.as_str(), reference.kind.as_str());
+    // Nothing without metadata can be applied, and this is how tools' own files look.
+    let is_settings = object.node.get("metadata").is_none()
+        && (kind.ends_with("Config") || kind.ends_with("Configuration"));
     !(TOOL_GROUPS.contains(&reference.group())
         || version == "builtin"
-        || (version == "v1" && reference.kind == "Config"))
+        || (version == "v1" && kind == "Config")
+        || is_settings)
 }
 
 /// Files that tools know by their names.

@@ -243,6 +243,10 @@ fn data_is_left_alone_and_counted() {
             "apiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster",
         ),
         ("kubeconfig.yaml", "apiVersion: v1\nkind: Config"),
+        (
+            ".tool.yml",
+            "apiVersion: tool.example.com/v1\nkind: Config\nvalidate: {}",
+        ),
         ("empty.yaml", "# nothing\n"),
         ("crypt.yaml", "\0GITCRYPT\0\u{1}\u{2}"),
         ("template.yaml", "{{ range .x }}\n- {{ . }}\n"),
@@ -261,6 +265,10 @@ fn data_is_left_alone_and_counted() {
     assert_eq!(skipped("patch.yaml"), "JSON 6902 patch");
     assert_eq!(
         skipped("kind.yaml"),
+        "configuration of a tool, not for a cluster"
+    );
+    assert_eq!(
+        skipped(".tool.yml"),
         "configuration of a tool, not for a cluster"
     );
     assert_eq!(skipped("crypt.yaml"), "encrypted by git-crypt");
