@@ -1,5 +1,6 @@
 //! A progress bar, for work that takes a person's patience.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,36 +13,37 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Bar {
     bar: ProgressBar,
     begun: Instant,
+    shown: AtomicBool,
 }
 
 impl Bar {
     pub(crate) fn new() -> Bar {
-        // Draws nothing on what is no terminal; hidden on one until patience is gone.
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Bar {
             bar,
             begun: Instant::now(),
+            shown: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn step(&self, step: Step) {
         match step {
-            Step::ToRender(count) => {
-                self.bar.set_message("rendering");
-                self.bar.set_length(count as u64);
-            }
-            Step::Rendered => self.bar.inc(1),
-            Step::ToJudge(count) => {
-                self.bar.set_message("judging");
-                self.bar.set_length(count as u64);
-                self.bar.set_position(0);
-            }
+            Step::ToRender(count) => self.begin("rendering", count),
+            Step::ToJudge(count) => self.begin("judging", count),
+            Step::Rendered | Step::Judged => self.bar.inc(1),
         }
-        if self.bar.is_hidden() && self.begun.elapsed() > PATIENCE {
+        if self.begun.elapsed() > PATIENCE && !self.shown.swap(true, Ordering::Relaxed) {
+            // Draws nothing where standard error is no terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
+    }
+
+    fn begin(&self, what: &'static str, count: usize) {
+        self.bar.set_length(count as u64);
+        self.bar.set_position(0);
+        self.bar.set_message(what);
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Step {
     Rendered,
     /// So many objects will be judged.
     ToJudge(usize),
+    /// One of them was.
+    Judged,
 }
 
 /// Judges a rendered repository.
@@ -67,7 +69,11 @@ pub fn lint(
         let judged: Vec<(&Arc<Object>, Verdict)> = stage
             .objects
             .par_iter()
-            .map(|object| (object, judge(engine, object, &world, limits)))
+            .map(|object| {
+                let verdict = judge(engine, object, &world, limits);
+                progress(Step::Judged);
+                (object, verdict)
+            })
             .filter(|(_, verdict)| !verdict.findings.is_empty() || !verdict.errors.is_empty())
             .collect();
         for (object, verdict) in judged {

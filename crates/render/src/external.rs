@@ -340,4 +340,51 @@ mod tests {
             "Error: wrong [a] b"
         );
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_does_not_end_or_gives_too_much_is_stopped() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let render = |script: &str| {
+            let path = folder.path().join("kustomize");
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let root = folder.path().join("root");
+            std::fs::create_dir_all(&root).unwrap();
+            std::fs::write(root.join("kustomization.yaml"), "resources: []").unwrap();
+            let program = Program {
+                path,
+                arguments: &["build"],
+            };
+            let mut renderer = ExternalKustomize::new(Some(program));
+            renderer.time_limit = Duration::from_secs(1);
+            let failures = renderer
+                .render(".", &Tree::new(&root).unwrap())
+                .err()
+                .unwrap();
+            failures[0].message.clone()
+        };
+        assert_eq!(render("exec sleep 60"), "took longer than 1 s to render");
+        assert_eq!(
+            render("echo 'Error: no' >&2; exit 1"),
+            "kustomize refuses it: no"
+        );
+        assert_eq!(
+            render("echo 'fatal error: runtime: out of memory' >&2; exit 2"),
+            "took more than 4 GiB of memory to render"
+        );
+        assert_eq!(render("exit 1"), "kustomize failed without a message");
+        assert!(render("echo 'a: ['").starts_with("line 1, column"));
+    }
+
+    #[test]
+    fn output_beyond_the_bound_is_dropped_and_told() {
+        let exceeded = Arc::new(AtomicBool::new(false));
+        let mut filter = bounded(4, &exceeded);
+        assert!(filter(b"abc").unwrap());
+        assert!(!exceeded.load(Ordering::Relaxed));
+        assert!(!filter(b"de").unwrap());
+        assert!(exceeded.load(Ordering::Relaxed));
+    }
 }
