@@ -70,6 +70,13 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     let bar = Bar::new();
     let progress = |step| bar.step(step);
     let repository = workspace.render(&lint.source, &progress)?;
+    for stage in &repository.stages {
+        tracing::debug!(
+            stage = stage.stage.name,
+            objects = stage.objects.len(),
+            "rendered"
+        );
+    }
     let limits = Limits {
         today: Some(today),
         stop: None,

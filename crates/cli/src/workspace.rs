@@ -52,6 +52,7 @@ impl Workspace {
             }
         };
         let tree = Tree::new(&root).map_err(read_error(&root))?;
+        tracing::debug!(root = %tree.root().display(), "opened");
         let config = match &source.config {
             Some(path) => read_config(&tree, path)?,
             None if stream.is_none() && tree.absolute(FILE_NAME).is_file() => {
