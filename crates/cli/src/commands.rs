@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::ArgMatches;
 use serde::Serialize;
-use stagegate_core::{FileId, Limits, Node, Object, Settings};
+use stagegate_core::{Limits, Node, Settings};
 use stagegate_lint::{OriginReport, Repository};
 use stagegate_render::Tree;
 use stagegate_report::printable;
@@ -144,14 +144,6 @@ struct RenderedObject<'a> {
     stage: &'a str,
 }
 
-fn origin(object: &Object, tree: &Tree) -> OriginReport {
-    let path = |file: &FileId| tree.sources().path(*file);
-    OriginReport {
-        renderer: object.origin.renderer,
-        chain: object.origin.chain.iter().filter_map(path).collect(),
-    }
-}
-
 fn objects_as_json(
     repository: &Repository,
     tree: &Tree,
@@ -163,7 +155,7 @@ fn objects_as_json(
         .flat_map(|stage| stage.objects.iter().map(move |object| (stage, object)))
         .map(|(stage, object)| RenderedObject {
             object: &object.node,
-            origin: origin(object, tree),
+            origin: OriginReport::of(object, tree),
             stage: &stage.stage.name,
         })
         .collect();
@@ -178,7 +170,7 @@ fn objects_as_yaml(
 ) -> std::io::Result<()> {
     for stage in &repository.stages {
         for object in &stage.objects {
-            let chain = origin(object, tree).chain;
+            let chain = OriginReport::of(object, tree).chain;
             writeln!(
                 out,
                 "---\n# Stage: {}\n# Origin: {}",

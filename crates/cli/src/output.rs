@@ -149,8 +149,7 @@ pub(crate) fn complain(error: &Error) {
         let help = error.help.as_deref();
         let message = &error.message;
         tell(&format!(
-            "{}
-",
+            "{}\n",
             diagnostic("config", message, help, location.as_ref(), &style)
         ));
     }

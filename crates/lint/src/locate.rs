@@ -78,15 +78,7 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
             message: violation.message,
             help,
             location,
-            origin: OriginReport {
-                renderer: object.origin.renderer,
-                chain: object
-                    .origin
-                    .chain
-                    .iter()
-                    .filter_map(|f| path(tree, *f))
-                    .collect(),
-            },
+            origin: OriginReport::of(object, tree),
             related,
             fingerprint,
         },

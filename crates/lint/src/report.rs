@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use stagegate_core::{
-    Enforcement, Location, Object, ObjectRef, PolicyError, Severity, Status, Violation,
+    Enforcement, FileId, Location, Object, ObjectRef, PolicyError, Severity, Status, Violation,
 };
 use stagegate_render::{Failure, Tree};
 use stagegate_repo::Fate;
@@ -250,6 +250,17 @@ fn notable(repository: &Repository) -> Vec<String> {
         "links were not followed",
     );
     notable
+}
+
+impl OriginReport {
+    /// What shaped an object of a tree.
+    pub fn of(object: &Object, tree: &Tree) -> OriginReport {
+        let path = |file: &FileId| tree.sources().path(*file);
+        OriginReport {
+            renderer: object.origin.renderer,
+            chain: object.origin.chain.iter().filter_map(path).collect(),
+        }
+    }
 }
 
 impl ObjectReport {

@@ -67,8 +67,7 @@ impl Reader<'_> {
     /// Goes to the first line of content at or behind an offset, which begins a line.
     fn next_line(&mut self, mut start: usize) {
         while start < self.bytes.len() {
-            let end =
-                memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+            let end = self.line_end(start);
             let line = &self.bytes[start..end];
             let indent = line.iter().take_while(|b| **b == b' ').count();
             if indent < line.len() && line[indent] != b'#' {
@@ -397,8 +396,7 @@ impl Reader<'_> {
         // Behind the last line with content, and how much of the content that is.
         let (mut end, mut kept) = (start, 0);
         while start < self.bytes.len() {
-            let stop =
-                memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+            let stop = self.line_end(start);
             let line = &self.text[start..stop];
             let spaces = line.bytes().take_while(|b| *b == b' ').count();
             if spaces == line.len() {
@@ -426,6 +424,11 @@ impl Reader<'_> {
             value: Value::String(Str::from(content)),
         };
         Some((node, end))
+    }
+
+    /// The offset of the line feed that ends the line of an offset, or the end of the text.
+    fn line_end(&self, start: usize) -> usize {
+        memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i)
     }
 
     fn skip_spaces(&self, at: usize, end: usize) -> usize {

@@ -25,9 +25,10 @@ pub(crate) fn split(text: &str) -> Vec<Part> {
         None if range.is_empty() => {}
         None => match end_marker(&text[range.clone()]) {
             None => parts.push(Part::Document(range)),
-            Some((end, rest)) => {
-                parts.push(Part::Document(range.start..range.start + end));
-                let rest = range.start + rest..range.end;
+            Some(end) => {
+                let end = range.start + end;
+                parts.push(Part::Document(range.start..end));
+                let rest = end..range.end;
                 if text[rest.clone()].lines().any(is_content) {
                     parts.push(Part::BehindEnd(rest));
                 }
@@ -52,9 +53,9 @@ pub(crate) fn split(text: &str) -> Vec<Part> {
     parts
 }
 
-/// Where a document ends with `...`, and where what is behind that begins. The marker stays part
+/// The offset behind the `...` that ends a document, if one does. The marker stays part
 /// of the document, whose reader knows what may stand before it.
-fn end_marker(document: &str) -> Option<(usize, usize)> {
+fn end_marker(document: &str) -> Option<usize> {
     let finder = memchr::memmem::Finder::new(b"\n...");
     let line = if document.starts_with("...") {
         0
@@ -64,7 +65,7 @@ fn end_marker(document: &str) -> Option<(usize, usize)> {
     let behind = &document[line + 3..];
     behind
         .starts_with(|c: char| c.is_ascii_whitespace())
-        .then_some((line + 3, line + 3))
+        .then_some(line + 3)
 }
 
 /// Whether a line is neither blank, nor a comment, nor a directive.

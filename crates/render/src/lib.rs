@@ -20,7 +20,7 @@ pub use kustomization::{
     FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Kustomization, Patch, Reference, Role,
 };
 pub use paths::{join, parent};
-pub use plain::{Document, PlainFile, read as read_plain};
+pub use plain::{PlainFile, read as read_plain};
 pub use tree::Tree;
 
 /// Renders a kustomization, whatever does the work.

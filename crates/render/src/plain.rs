@@ -11,16 +11,9 @@ pub struct PlainFile {
     /// The objects, lists taken apart.
     pub objects: Vec<Object>,
     /// The documents that are no object.
-    pub others: Vec<Document>,
+    pub others: Vec<Node>,
     /// What could not be read.
     pub problems: Vec<Problem>,
-}
-
-/// A document that is no object.
-#[derive(Debug)]
-pub struct Document {
-    /// Its value.
-    pub node: Node,
 }
 
 /// Reads a file of manifests.
@@ -58,14 +51,14 @@ pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
                 half_an_object(&node)
             };
             result.problems.extend(problem);
-            result.others.push(Document { node });
+            result.others.push(node);
         }
     }
     // Beside objects nothing else may stand: the rest of one that a stray `---` cut off, say.
     if !result.objects.is_empty() {
         for other in &result.others {
-            if !result.problems.iter().any(|p| p.mark == other.node.mark) {
-                result.problems.push(not_an_object(&other.node));
+            if !result.problems.iter().any(|p| p.mark == other.mark) {
+                result.problems.push(not_an_object(other));
             }
         }
     }

@@ -29,16 +29,37 @@ const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
 pub(crate) struct Provenance<'a> {
     tree: &'a Tree,
     closure: &'a Closure,
-    /// The objects of the files that were read, by path.
-    files: HashMap<String, Arc<Vec<Object>>>,
+    /// The files that were read, by path.
+    files: HashMap<String, Arc<BaseFile<'a>>>,
+    /// What the patches of a kustomization hold, in its order, by its path: read once, however
+    /// many objects they may be for.
+    patches: HashMap<&'a str, Vec<Vec<Node>>>,
+}
+
+/// A file with objects, and the ways that lead to it.
+struct BaseFile<'a> {
+    objects: Vec<Object>,
+    chains: Vec<Vec<&'a Kustomization>>,
 }
 
 impl<'a> Provenance<'a> {
     pub(crate) fn new(tree: &'a Tree, closure: &'a Closure) -> Self {
+        let patches = closure
+            .by_folder
+            .values()
+            .map(|k| {
+                let read = k
+                    .patches
+                    .iter()
+                    .map(|patch| patch_documents(tree, k, patch));
+                (k.path.as_str(), read.collect())
+            })
+            .collect();
         Provenance {
             tree,
             closure,
             files: HashMap::new(),
+            patches,
         }
     }
 
@@ -78,12 +99,15 @@ impl<'a> Provenance<'a> {
         let Ok((file, _)) = self.tree.read(path) else {
             return;
         };
-        let candidates = self.objects(path);
-        let closure = self.closure;
-        let chains = closure.chains_to(path);
-        let mut guesses: Vec<Guess<'_>> = chains
+        let base = self.base_file(path);
+        let mut guesses: Vec<Guess<'_>> = base
+            .chains
             .iter()
-            .flat_map(|chain| candidates.iter().map(move |source| Guess { chain, source }))
+            .flat_map(|chain| {
+                base.objects
+                    .iter()
+                    .map(move |source| Guess { chain, source })
+            })
             .filter(|guess| guess.is_of_kind(&object.reference))
             .collect();
         let certainty = |guess: &Guess<'_>| guess.certainty(&object.reference.name);
@@ -146,8 +170,9 @@ impl<'a> Provenance<'a> {
             self.closure.components(kustomization, &mut appliers);
             appliers.push(kustomization);
             for applier in appliers {
-                for patch in &applier.patches {
-                    self.apply(applier, patch, guess.source, rendered, &mut way);
+                let read = self.patches.get(applier.path.as_str());
+                for (patch, documents) in applier.patches.iter().zip(read.into_iter().flatten()) {
+                    apply(patch, documents, guess.source, rendered, &mut way);
                 }
             }
         }
@@ -191,57 +216,50 @@ impl<'a> Provenance<'a> {
         }
     }
 
-    fn objects(&mut self, path: &str) -> Arc<Vec<Object>> {
-        if let Some(objects) = self.files.get(path) {
-            return Arc::clone(objects);
+    fn base_file(&mut self, path: &str) -> Arc<BaseFile<'a>> {
+        if let Some(base) = self.files.get(path) {
+            return Arc::clone(base);
         }
         let objects = match self.tree.read(path) {
             Ok((file, source)) => plain::read(file, &source, Profile::Kustomize).objects,
             Err(_) => Vec::new(),
         };
-        let objects = Arc::new(objects);
-        self.files.insert(path.to_owned(), Arc::clone(&objects));
-        objects
+        let chains = self.closure.chains_to(path);
+        let base = Arc::new(BaseFile { objects, chains });
+        self.files.insert(path.to_owned(), Arc::clone(&base));
+        base
     }
+}
 
-    /// Adds what a patch does, if it is for this object.
-    fn apply(
-        &self,
-        applier: &Kustomization,
-        patch: &Patch,
-        source: &Object,
-        rendered: &Object,
-        way: &mut Way,
-    ) {
-        let documents = match (&patch.path, &patch.inline) {
-            (Some(path), _) => match self.tree.read(&join(parent(&applier.path), path)) {
-                Ok((file, text)) => load(file, &text, Format::Yaml, Profile::Kustomize).documents,
-                Err(_) => return,
-            },
-            (None, Some(text)) => inline_documents(text, self.tree.sources()),
-            (None, None) => return,
+/// The documents of a patch, wherever it stands.
+fn patch_documents(tree: &Tree, applier: &Kustomization, patch: &Patch) -> Vec<Node> {
+    match (&patch.path, &patch.inline) {
+        (Some(path), _) => match tree.read(&join(parent(&applier.path), path)) {
+            Ok((file, text)) => load(file, &text, Format::Yaml, Profile::Kustomize).documents,
+            Err(_) => Vec::new(),
+        },
+        (None, Some(text)) => inline_documents(text, tree.sources()),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Adds what a patch does, if it is for this object.
+fn apply(patch: &Patch, documents: &[Node], source: &Object, rendered: &Object, way: &mut Way) {
+    for document in documents {
+        let meant = match (&patch.target, ObjectRef::of(document)) {
+            (Some(target), _) => is_target(target, source, rendered),
+            (None, Some(own)) => {
+                own.kind == source.reference.kind
+                    && [&source.reference.name, &rendered.reference.name].contains(&&own.name)
+            }
+            (None, None) => false,
         };
-        for document in documents {
-            let own = ObjectRef::of(&document);
-            let meant = match (&patch.target, own) {
-                (Some(target), _) => is_target(target, source, rendered),
-                (None, Some(own)) => {
-                    own.kind == source.reference.kind
-                        && [&source.reference.name, &rendered.reference.name].contains(&&own.name)
-                }
-                (None, None) => false,
-            };
-            if !meant {
-                continue;
-            }
-            match &document.value {
-                Value::Array(steps) => {
-                    for step in steps {
-                        way.step(step);
-                    }
-                }
-                _ => way.layers.push(document),
-            }
+        if !meant {
+            continue;
+        }
+        match &document.value {
+            Value::Array(steps) => steps.iter().for_each(|step| way.step(step)),
+            _ => way.layers.push(document.clone()),
         }
     }
 }

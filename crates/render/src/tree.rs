@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stagegate_core::FileId;
 use stagegate_manifest::{Source, Sources, decode};
@@ -58,7 +58,7 @@ impl Tree {
     /// # Errors
     /// If the file cannot be read or is too large.
     pub fn read(&self, path: &str) -> io::Result<(FileId, Arc<Source>)> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.names();
         if let Some(&file) = files.get(path)
             && let Some(source) = self.sources.get(file)
         {
@@ -67,10 +67,7 @@ impl Tree {
         let file = self.read_unshared(path)?;
         files.insert(path.to_owned(), file);
         drop(files);
-        self.sources
-            .get(file)
-            .map(|source| (file, source))
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.named(file)
     }
 
     /// Reads a file that nobody else reads at the same time, without waiting for other readers.
@@ -79,34 +76,30 @@ impl Tree {
     /// If the file cannot be read or is too large.
     pub fn read_first(&self, path: &str) -> io::Result<(FileId, Arc<Source>)> {
         let file = self.read_unshared(path)?;
-        self.files
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_owned(), file);
-        self.sources
-            .get(file)
-            .map(|source| (file, source))
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names().insert(path.to_owned(), file);
+        self.named(file)
     }
 
     /// Adds a text that stands in no file, such as standard input, under a name.
     pub fn add(&self, name: &str, bytes: Vec<u8>) -> FileId {
         let file = self.sources.add(name.to_owned(), decode(bytes));
-        self.files
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), file);
+        self.names().insert(name.to_owned(), file);
         file
     }
 
     /// The text of a file that was read, by its path.
     pub fn source(&self, path: &str) -> Option<Arc<Source>> {
-        let file = *self
-            .files
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)?;
+        let file = *self.names().get(path)?;
         self.sources.get(file)
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, FileId>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named(&self, file: FileId) -> io::Result<(FileId, Arc<Source>)> {
+        let source = self.sources.get(file).ok_or(io::ErrorKind::NotFound)?;
+        Ok((file, source))
     }
 
     fn read_unshared(&self, path: &str) -> io::Result<FileId> {

@@ -121,7 +121,7 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
     }
     match others.first() {
         None => data("empty"),
-        Some(document) => data(known_by_name(path).unwrap_or_else(|| by_content(&document.node))),
+        Some(document) => data(known_by_name(path).unwrap_or_else(|| by_content(document))),
     }
 }
 

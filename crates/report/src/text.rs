@@ -54,11 +54,7 @@ fn level(enforcement: Enforcement) -> Level<'static> {
 }
 
 /// The titles of all findings of a place, then its snippet, then what to do.
-fn place_lines(
-    renderer: &Renderer,
-    place: &[FindingReportRef<'_>],
-    style: &Style<'_>,
-) -> Vec<String> {
+fn place_lines(renderer: &Renderer, place: &[&FindingReport], style: &Style<'_>) -> Vec<String> {
     let Some((last, others)) = place.split_last() else {
         return Vec::new();
     };
@@ -74,7 +70,10 @@ fn place_lines(
     let snippet = (style.snippets)(&last.location).map(Snippet::printable);
     group = match &snippet {
         Some(snippet) => group.element(marked(&last.location, snippet)),
-        None => group.element(origin(&last.location)),
+        None => {
+            let at = &last.location;
+            group.element(origin(&at.path, at.line, at.column))
+        }
     };
     group = group.element(Level::NOTE.with_name("in").message(whose(last)));
     let mut related: Vec<String> = Vec::new();
@@ -103,8 +102,6 @@ fn place_lines(
     lines.push(renderer.render(&[group]));
     lines
 }
-
-type FindingReportRef<'a> = &'a FindingReport;
 
 /// `dev, staging, prod: Deployment shop/api`
 fn whose(finding: &FindingReport) -> String {
@@ -165,10 +162,10 @@ fn marked<'s>(
         .annotation(AnnotationKind::Primary.span(line_start + start..line_start + end))
 }
 
-fn origin(location: &Location) -> annotate_snippets::Origin<'static> {
-    annotate_snippets::Origin::path(printable(&location.path).into_owned())
-        .line(location.line as usize)
-        .char_column(location.column as usize)
+fn origin(path: &str, line: u32, column: u32) -> annotate_snippets::Origin<'_> {
+    annotate_snippets::Origin::path(printable(path))
+        .line(line as usize)
+        .char_column(column as usize)
 }
 
 /// Errors of one message are told once, with every place.
@@ -176,46 +173,22 @@ fn unjudged(renderer: &Renderer, errors: &[ErrorReport], style: &Style<'_>) -> S
     let Some(first) = errors.first() else {
         return String::new();
     };
-    if let ([error], Some(_)) = (errors, &first.location) {
-        let help = error.help.as_deref();
-        return diagnostic(
-            error.code,
-            &error.message,
-            help,
-            error.location.as_ref(),
-            style,
-        );
+    let help = first.help.as_deref();
+    if let ([error], Some(location)) = (errors, &first.location) {
+        return diagnostic(error.code, &error.message, help, Some(location), style);
     }
-    let title = Level::ERROR
-        .primary_title(first.message.as_str())
-        .id(first.code);
-    let mut group = Group::with_title(title);
+    let mut group = titled(first.code, &first.message);
     for error in errors.iter().filter(|e| e.code != NO_OBJECTS) {
-        group = group.element(
-            annotate_snippets::Origin::path(printable(&error.path))
-                .line(error.line as usize)
-                .char_column(error.column as usize),
-        );
+        group = group.element(origin(&error.path, error.line, error.column));
     }
-    if let Some(help) = &first.help {
-        group = group.element(Level::HELP.with_name("fix").message(printable(help)));
-    }
-    renderer.render(&[group])
+    renderer.render(&[with_fix(group, help)])
 }
 
-/// An error that is no finding, with its place.
-fn diagnostic_group<'a>(
-    code: &'a str,
-    message: &'a str,
-    help: Option<&'a str>,
-    place: Option<(&Location, Option<&'a Snippet>)>,
-) -> Group<'a> {
-    let mut group = Group::with_title(Level::ERROR.primary_title(printable(message)).id(code));
-    group = match place {
-        Some((location, Some(snippet))) => group.element(marked(location, snippet)),
-        Some((location, None)) => group.element(origin(location)),
-        None => group,
-    };
+fn titled<'a>(code: &'a str, message: &'a str) -> Group<'a> {
+    Group::with_title(Level::ERROR.primary_title(printable(message)).id(code))
+}
+
+fn with_fix<'a>(group: Group<'a>, help: Option<&'a str>) -> Group<'a> {
     match help {
         Some(help) => group.element(Level::HELP.with_name("fix").message(printable(help))),
         None => group,
@@ -230,12 +203,16 @@ pub fn diagnostic(
     location: Option<&Location>,
     style: &Style<'_>,
 ) -> String {
-    let renderer = renderer(style.color);
     let snippet = location
         .and_then(|l| (style.snippets)(l))
         .map(Snippet::printable);
-    let place = location.map(|l| (l, snippet.as_ref()));
-    renderer.render(&[diagnostic_group(code, message, help, place)])
+    let mut group = titled(code, message);
+    group = match (location, &snippet) {
+        (Some(location), Some(snippet)) => group.element(marked(location, snippet)),
+        (Some(l), None) => group.element(origin(&l.path, l.line, l.column)),
+        (None, _) => group,
+    };
+    renderer(style.color).render(&[with_fix(group, help)])
 }
 
 fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
