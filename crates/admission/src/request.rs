@@ -14,6 +14,8 @@ pub struct AdmissionRequest {
     pub uid: String,
     /// What is to be done.
     pub operation: Operation,
+    /// The name of the object; empty where nothing names it yet.
+    pub name: String,
     /// The namespace; empty for what has none.
     pub namespace: String,
     /// `status`, `scale`, …; empty for the object itself.
@@ -65,9 +67,11 @@ struct Request {
     uid: String,
     operation: Verb,
     #[serde(default)]
-    namespace: String,
+    name: Option<String>,
     #[serde(default)]
-    sub_resource: String,
+    namespace: Option<String>,
+    #[serde(default)]
+    sub_resource: Option<String>,
     #[serde(default)]
     user_info: UserInfo,
     dry_run: Option<bool>,
@@ -114,9 +118,15 @@ impl AdmissionRequest {
             return Err(DecodeError::Kind);
         }
         let request = review.request.ok_or(DecodeError::NoRequest)?;
-        let object = |node: Option<Node>| {
-            Object::new(in_namespace(node?, &request.namespace), Arc::default())
-        };
+        let namespace = request.namespace.unwrap_or_default();
+        let object =
+            |node: Option<Node>| Object::new(in_namespace(node?, &namespace), Arc::default());
+        let (object, old_object) = (object(request.object), object(request.old_object));
+        // A collection that is deleted is asked about item by item, without names.
+        let name = request.name.filter(|name| !name.is_empty()).or_else(|| {
+            let named = object.as_ref().or(old_object.as_ref())?;
+            Some(named.reference.name.clone())
+        });
         Ok(AdmissionRequest {
             api_version: review.api_version,
             uid: request.uid,
@@ -126,10 +136,11 @@ impl AdmissionRequest {
                 Verb::Delete => Operation::Delete,
                 Verb::Connect => Operation::Connect,
             },
-            object: object(request.object),
-            old_object: object(request.old_object),
-            namespace: request.namespace,
-            subresource: request.sub_resource,
+            object,
+            old_object,
+            name: name.unwrap_or_default(),
+            namespace,
+            subresource: request.sub_resource.unwrap_or_default(),
             user: request.user_info.username,
             dry_run: request.dry_run.unwrap_or_default(),
         })
@@ -149,7 +160,7 @@ impl AdmissionRequest {
 }
 
 /// The object with the namespace of its request, where it names none itself. A Namespace is asked
-/// about in the namespace that it is, and has none.
+/// about in the namespace that it is, and has none; what is connected to has no metadata.
 fn in_namespace(mut node: Node, namespace: &str) -> Node {
     let is_namespace = node.get("kind").and_then(Node::as_str) == Some("Namespace")
         && node.get("apiVersion").and_then(Node::as_str) == Some("v1");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use stagegate_core::{Enforcement, Finding, Status, Verdict};
 
-use crate::AdmissionRequest;
+use crate::{AdmissionRequest, Bound, Judgement};
 
 /// More causes than this help nobody.
 const MAX_CAUSES: usize = 50;
@@ -14,8 +14,12 @@ const MAX_WARNING: usize = 120;
 /// An annotation of an audit event stays readable.
 const MAX_AUDIT: usize = 1024;
 
-/// The answer to a request, as JSON.
-pub fn respond(request: &AdmissionRequest, verdict: &Verdict) -> Value {
+/// A cause says what is wrong; nobody reads more of one.
+const MAX_MESSAGE: usize = 500;
+
+/// The answer to a request, as JSON. `digest` names the set of policies and their configuration.
+pub fn respond(request: &AdmissionRequest, judgement: &Judgement, digest: &str) -> Value {
+    let verdict = &judgement.verdict;
     let active = |enforcement: Enforcement| {
         verdict
             .findings
@@ -29,15 +33,42 @@ pub fn respond(request: &AdmissionRequest, verdict: &Verdict) -> Value {
         let denying: Vec<&Finding> = active(Enforcement::Deny).collect();
         response.insert("status".to_owned(), denial(&denying, verdict));
     }
-    let warnings = warnings(active(Enforcement::Warn));
+    let not_judged = verdict
+        .errors
+        .iter()
+        .filter(|e| e.enforcement == Enforcement::Warn)
+        .map(|e| format!("{}: {}", e.meta.id, e.error));
+    let warnings = warnings(active(Enforcement::Warn).map(describe).chain(not_judged));
     if !warnings.is_empty() {
         response.insert("warnings".to_owned(), json!(warnings));
     }
+    let mut annotations = Map::new();
+    let mut annotate = |key: &str, text: String| {
+        annotations.insert(key.to_owned(), json!(one_line(&cut(&text, MAX_AUDIT))));
+    };
+    annotate("policy-digest", digest.to_owned());
+    annotate("stage", judgement.stage.stage.name.clone());
+    if let Some(bound) = judgement.bounded_by {
+        let why = match bound {
+            Bound::Controller => "controller",
+            Bound::RestoreWriter => "restore-writer",
+        };
+        annotate("bounded-by", why.to_owned());
+    }
     let audited: Vec<String> = active(Enforcement::Audit).map(describe).collect();
     if !audited.is_empty() {
-        let text = cut(&audited.join("; "), MAX_AUDIT);
-        response.insert("auditAnnotations".to_owned(), json!({"findings": text}));
+        annotate("findings", audited.join("; "));
     }
+    let waived: Vec<&str> = verdict
+        .findings
+        .iter()
+        .filter(|f| f.status == Status::Waived)
+        .map(|f| &*f.meta.id)
+        .collect();
+    if !waived.is_empty() {
+        annotate("waived", waived.join(", "));
+    }
+    response.insert("auditAnnotations".to_owned(), Value::Object(annotations));
     json!({
         "apiVersion": request.api_version,
         "kind": "AdmissionReview",
@@ -49,7 +80,7 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
     let mut lines: Vec<String> = denying
         .iter()
         .take(MAX_CAUSES)
-        .map(|f| format!("{} (fix: {})", describe(f), help(f)))
+        .map(|f| cut(&format!("{} (fix: {})", describe(f), help(f)), MAX_MESSAGE))
         .collect();
     if denying.len() > MAX_CAUSES {
         lines.push(format!("and {} more", denying.len() - MAX_CAUSES));
@@ -58,7 +89,8 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
         verdict
             .errors
             .iter()
-            .map(|(meta, error)| format!("{}: {error}", meta.id)),
+            .filter(|e| e.enforcement == Enforcement::Deny)
+            .map(|e| format!("{}: {}", e.meta.id, e.error)),
     );
     let causes: Vec<Value> = denying
         .iter()
@@ -66,7 +98,7 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
         .map(|f| {
             json!({
                 "reason": f.meta.id,
-                "message": f.violation.message,
+                "message": cut(&f.violation.message, MAX_MESSAGE),
                 "field": f.violation.pointer,
             })
         })
@@ -79,8 +111,10 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
     })
 }
 
-fn warnings<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
-    let all: Vec<String> = findings.map(|f| cut(&describe(f), MAX_WARNING)).collect();
+fn warnings(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let all: Vec<String> = texts
+        .map(|text| cut(&one_line(&text), MAX_WARNING))
+        .collect();
     let more = all.len().saturating_sub(MAX_WARNINGS);
     let mut shown: Vec<String> = all.into_iter().take(MAX_WARNINGS).collect();
     if more > 0 {
@@ -89,15 +123,21 @@ fn warnings<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
     shown
 }
 
-/// `resource-limits /spec/…: container "api" sets no memory limit`, in one line: the API server
-/// drops a warning with a line break.
+/// The API server drops a warning that holds a line break.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// `resource-limits /spec/…: container "api" sets no memory limit`
 fn describe(finding: &Finding) -> String {
     let violation = &finding.violation;
     let text = format!(
         "{} {}: {}",
         finding.meta.id, violation.pointer, violation.message
     );
-    text.replace(['\n', '\r'], " ")
+    one_line(&text)
 }
 
 fn help(finding: &Finding) -> &str {

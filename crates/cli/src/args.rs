@@ -32,6 +32,12 @@ pub(crate) enum Command {
         #[arg(value_name = "ID")]
         id: String,
     },
+    /// Print the JSON Schema of stagegate.yaml
+    ConfigSchema,
+    /// Answer recorded AdmissionReviews as the webhook would
+    ///
+    /// Exits with 0 if every request is allowed, 1 if one is denied, and 2 if one cannot be read.
+    Replay(Replay),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -103,6 +109,25 @@ pub(crate) struct Coverage {
     /// How to write the account
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// The folder of reviews, one in a .json file; or one file
+    #[arg(value_name = "DIR")]
+    pub(crate) path: PathBuf,
+    /// The configuration [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The cluster is this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// How to write the answers
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+    /// The date for what expires, in UTC [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) today: Option<jiff::civil::Date>,
 }
 
 #[derive(Debug, ClapArgs)]

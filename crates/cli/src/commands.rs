@@ -32,6 +32,8 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
             Ok(0)
         }
         Command::Explain { id } => explain(&id),
+        Command::ConfigSchema => config_schema(),
+        Command::Replay(replay) => crate::replay::run(&replay),
         Command::Completions { shell } => {
             let mut command = args::command();
             to_stdout(|mut out| {
@@ -48,7 +50,25 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
 }
 
 fn default_engine() -> Result<stagegate_core::Engine, Error> {
-    engine::build(Settings::default(), &std::sync::Arc::default())
+    engine::build(Settings::default())
+}
+
+/// Today in UTC.
+pub(crate) fn today() -> jiff::civil::Date {
+    jiff::Zoned::now()
+        .with_time_zone(jiff::tz::TimeZone::UTC)
+        .date()
+}
+
+/// Prints the JSON Schema of the configuration.
+fn config_schema() -> Result<u8, Error> {
+    let policies = engine::policies();
+    let schema = stagegate_config::schema(policies.iter().map(|policy| policy.meta()));
+    to_stdout(|out| {
+        serde_json::to_writer_pretty(&mut *out, &schema)?;
+        writeln!(out)
+    })?;
+    Ok(0)
 }
 
 fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
@@ -61,15 +81,13 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     if !lint.policies.is_empty() {
         settings.only = Some(lint.policies.clone());
     }
-    let engine = engine::build(settings, workspace.tree.sources())?;
-    let today = lint.today.unwrap_or_else(|| {
-        jiff::Zoned::now()
-            .with_time_zone(jiff::tz::TimeZone::UTC)
-            .date()
-    });
+    let engine = engine::build(settings)?;
+    let today = lint.today.unwrap_or_else(today);
+    let is_folder = workspace.is_folder();
     let bar = Bar::new();
     let progress = |step| bar.step(step);
-    let repository = workspace.render(&lint.source, &progress)?;
+    let mut repository = workspace.render(&lint.source, &progress)?;
+    repository.complete &= is_folder;
     for stage in &repository.stages {
         tracing::debug!(
             stage = stage.stage.name,
@@ -79,9 +97,16 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     }
     let limits = Limits {
         today: Some(today),
-        stop: None,
+        ..Limits::default()
     };
-    let report = stagegate_lint::lint(&engine, &repository, &workspace.tree, &limits, &progress);
+    let report = stagegate_lint::lint(
+        &engine,
+        &repository,
+        &workspace.tree,
+        &workspace.config,
+        &limits,
+        &progress,
+    );
     drop(bar);
     output::write_reports(&report, &workspace.tree, &outputs, lint.strict, lint.color)?;
     // The process ends here, and the system takes millions of nodes back faster than they can be

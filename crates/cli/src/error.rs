@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stagegate_config::ConfigError;
-use stagegate_core::EngineError;
 use stagegate_manifest::Sources;
 use stagegate_repo::LayoutError;
 
@@ -27,24 +26,4 @@ pub(crate) enum Error {
     },
     #[error(transparent)]
     Layout(LayoutError),
-}
-
-impl Error {
-    /// Mistakes that the engine found, as mistakes of the file that its settings came from.
-    pub(crate) fn of_engine(errors: Vec<EngineError>, sources: &Arc<Sources>) -> Error {
-        let errors = errors
-            .into_iter()
-            .map(|error| ConfigError {
-                help: error.unknown.map(|(name, known)| {
-                    stagegate_config::suggest(&name, known.iter().map(String::as_str))
-                }),
-                mark: error.mark,
-                message: error.message,
-            })
-            .collect();
-        Error::Config {
-            errors,
-            sources: Arc::clone(sources),
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod output;
 mod progress;
+mod replay;
 mod workspace;
 
 use std::io::IsTerminal as _;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use stagegate_core::Location;
-use stagegate_lint::Report;
+use stagegate_lint::{Redactions, Report};
 use stagegate_manifest::Source;
 use stagegate_render::Tree;
 use stagegate_report::{Format, Snippet, Style, diagnostic, printable};
@@ -24,7 +24,10 @@ pub(crate) fn write_reports(
     strict: bool,
     color: Color,
 ) -> Result<(), Error> {
-    let snippets = |location: &Location| snippet(&*tree.source(&location.path)?, location);
+    let snippets = |location: &Location| {
+        let source = tree.source(&location.path)?;
+        snippet(&source, location, &report.redactions)
+    };
     for (format, path) in outputs {
         let format = match format {
             ReportFormat::Text => Format::Text,
@@ -106,12 +109,13 @@ fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 }
 
 /// The lines around a place.
-fn snippet(source: &Source, location: &Location) -> Option<Snippet> {
+fn snippet(source: &Source, location: &Location, redactions: &Redactions) -> Option<Snippet> {
     let first_line = location.line.saturating_sub(CONTEXT).max(1);
     let last_line = location.line + CONTEXT;
     let start = source.line_start(first_line);
     let end = source.line_start(last_line + 1);
-    let text = source.text.get(start..end)?.trim_end_matches(['\n', '\r']);
+    let text = redactions.show(source, start, end)?;
+    let text = text.trim_end_matches(['\n', '\r']);
     // A line of a megabyte shows nothing to anybody.
     if text.len() > 4096 || location.line > source.line_count() {
         return None;
@@ -140,7 +144,10 @@ pub(crate) fn complain(error: &Error) {
             tell(&printable(&format!("error: {}{help}", error.message)));
             continue;
         }
-        let lines = |location: &Location| snippet(&*sources.get(error.mark.file)?, location);
+        let lines = |location: &Location| {
+            let source = sources.get(error.mark.file)?;
+            snippet(&source, location, &Redactions::default())
+        };
         let style = Style {
             color,
             strict: false,

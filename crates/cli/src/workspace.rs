@@ -12,6 +12,7 @@ use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Ren
 use stagegate_repo::{Layout, LayoutError};
 
 use crate::args::Source;
+use crate::engine;
 use crate::error::Error;
 
 /// What a command works on.
@@ -20,6 +21,13 @@ pub(crate) struct Workspace {
     pub(crate) config: Config,
     only_file: Option<String>,
     stream: Option<Vec<u8>>,
+}
+
+impl Workspace {
+    /// Whether a whole folder is looked at, not one file or a stream.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.only_file.is_none() && self.stream.is_none()
+    }
 }
 
 impl Workspace {
@@ -100,7 +108,12 @@ impl Workspace {
             ExternalKustomize::new(Program::find(std::env::var_os("PATH").as_deref()))
         });
         Ok(stagegate_lint::render(
-            layout, &self.tree, &*renderer, &only, progress,
+            layout,
+            &self.tree,
+            &*renderer,
+            &only,
+            &self.config.self_urls,
+            progress,
         ))
     }
 
@@ -132,7 +145,7 @@ fn file_in_folder(path: &Path) -> (PathBuf, Option<String>) {
 }
 
 /// The configuration's path is shown as it was typed.
-fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
+pub(crate) fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read {
         path: path.to_owned(),
         source,
@@ -142,7 +155,9 @@ fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
     let Some(source) = sources.get(file) else {
         return Ok(Config::default());
     };
-    Config::read(file, &source).map_err(|errors| Error::Config {
+    let policies = engine::policies();
+    let policies = policies.iter().map(|policy| policy.meta());
+    Config::read(file, &source, policies).map_err(|errors| Error::Config {
         errors,
         sources: Arc::clone(sources),
     })

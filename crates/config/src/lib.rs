@@ -3,16 +3,20 @@
 //! The file is read by `manifest`, so that every value has its place and every mistake its line
 //! and column.
 
+mod model;
 mod reader;
-mod stages;
+mod schema;
 #[cfg(test)]
 mod tests;
 
-use stagegate_core::{FileId, Mark, Settings, StageName};
+use std::sync::Arc;
+
+use stagegate_core::{
+    FileId, Mark, Meta, NameGlob, Node, Object, PathGlob, Settings, Stage, StageName,
+};
 use stagegate_manifest::{Format, ProblemKind, Profile, Source};
 
-pub use reader::suggest;
-pub use stages::{PathGlob, StageConfig};
+pub use schema::schema;
 
 /// The name of the file, looked for in the linted folder.
 pub const FILE_NAME: &str = "stagegate.yaml";
@@ -26,6 +30,43 @@ pub struct Config {
     pub settings: Settings,
     /// The stages, in the order of promotion; empty where the layout decides.
     pub stages: Vec<StageConfig>,
+    /// Objects that live elsewhere.
+    pub external: Vec<External>,
+    /// URLs under which the repository is known.
+    pub self_urls: Vec<String>,
+    /// Paths that are not meant to be judged.
+    pub unrendered: Vec<Unrendered>,
+}
+
+/// A configured stage.
+#[derive(Clone, Debug)]
+pub struct StageConfig {
+    /// The stage.
+    pub stage: Stage,
+    /// The files that belong to it.
+    pub paths: Vec<PathGlob>,
+    /// The namespaces that belong to it, for the webhook.
+    pub namespaces: Vec<NameGlob>,
+    /// The labels of the namespaces that belong to it, for the webhook.
+    pub namespace_selector: Option<Node>,
+}
+
+/// An object that lives elsewhere.
+#[derive(Clone, Debug)]
+pub struct External {
+    /// The object, as far as it is told.
+    pub object: Arc<Object>,
+    /// The stages that can rely on it; all where none is named.
+    pub stages: Vec<String>,
+}
+
+/// Paths that are not meant to be judged.
+#[derive(Clone, Debug)]
+pub struct Unrendered {
+    /// The files and folders.
+    pub paths: Vec<PathGlob>,
+    /// Why.
+    pub reason: String,
 }
 
 /// A mistake in the configuration.
@@ -41,11 +82,16 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Reads a configuration file.
+    /// Reads a configuration file for these policies.
     ///
     /// # Errors
-    /// Every mistake in the file, sorted by place: unknown keys, wrong types, unknown values.
-    pub fn read(file: FileId, source: &Source) -> Result<Config, Vec<ConfigError>> {
+    /// Every mistake in the file, sorted by place: unknown keys, policies, parameters and values,
+    /// wrong types, stages that do not fit together.
+    pub fn read<'m>(
+        file: FileId,
+        source: &Source,
+        policies: impl Iterator<Item = &'m Meta>,
+    ) -> Result<Config, Vec<ConfigError>> {
         let loaded = stagegate_manifest::load(file, source, Format::Yaml, Profile::Kustomize);
         let mut errors: Vec<ConfigError> = loaded
             .problems
@@ -80,7 +126,25 @@ impl Config {
                 help: None,
             });
         }
-        let config = reader::read(&root, &mut errors);
+        let policies: Vec<&Meta> = policies.collect();
+        let schema = schema(policies.iter().copied());
+        schema::validate(&schema, &root, &mut errors);
+        if !errors.is_empty() {
+            errors.sort_by_key(|e| e.mark);
+            return Err(errors);
+        }
+        let file = schema::instance(&root).and_then(serde_json::from_value);
+        let file: model::File = match file {
+            Ok(file) => file,
+            Err(error) => {
+                return Err(vec![ConfigError {
+                    mark: root.mark,
+                    message: format!("the configuration cannot be read: {error}"),
+                    help: None,
+                }]);
+            }
+        };
+        let config = reader::read(file, &root, &policies, &mut errors);
         errors.sort_by_key(|e| e.mark);
         if errors.is_empty() {
             Ok(config)
@@ -89,21 +153,44 @@ impl Config {
         }
     }
 
-    /// Stages in the configuration of policies that are neither among `names` nor known everywhere:
-    /// most likely misspelt, and then silently without effect.
+    /// Stages that the configuration speaks of, and that are neither among `names` nor known
+    /// everywhere: most likely misspelt, and then silently without effect.
     pub fn unknown_stages(&self, names: &[&str]) -> Vec<ConfigError> {
-        let overrides = self.settings.policies.values().flat_map(|p| &p.stages);
-        let unknown = overrides.filter(|(name, _)| {
+        let settings = &self.settings;
+        let overrides = settings.policies.values().flat_map(|p| &p.stages);
+        let overrides = overrides.map(|(name, differs)| (name, differs.mark));
+        let waivers = settings.waivers.iter();
+        let waivers = waivers.flat_map(|w| w.stages.iter().map(|name| (name, w.mark)));
+        let unknown = overrides.chain(waivers).filter(|(name, _)| {
             !names.contains(&name.as_str()) && StageName::known(name).is_none()
         });
         let mut errors: Vec<ConfigError> = unknown
-            .map(|(name, differs)| ConfigError {
-                mark: differs.mark,
+            .map(|(name, mark)| ConfigError {
+                mark,
                 message: format!("there is no stage {name:?}"),
                 help: Some(suggest(name, names.iter().copied())),
             })
             .collect();
         errors.sort_by_key(|e| e.mark);
         errors
+    }
+}
+
+/// "did you mean …", or what there is.
+pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let best = known
+        .iter()
+        .map(|k| {
+            (
+                strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()),
+                *k,
+            )
+        })
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((_, best)) => format!("did you mean `{best}`?"),
+        None => format!("known are {}", known.join(", ")),
     }
 }

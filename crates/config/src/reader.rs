@@ -1,256 +1,433 @@
-//! Nodes to configuration, with a located error for everything unexpected.
+//! A file that fits the schema to settings, with what a schema cannot say.
 
-use std::fmt;
+use std::sync::Arc;
 
 use stagegate_core::{
-    Enforcement, Entry, KubernetesVersion, Node, PolicySettings, Severity, StageOverride, Value,
+    AnnotationWaivers, Enforcement, Entry, KubernetesVersion, Map, Mark, Meta, NameGlob, Node,
+    Object, ObjectPattern, Origin, PathGlob, Pointer, PolicySettings, SeedSet, Severity, Stage,
+    StageName, StageOverride, StageRule, StageRules, Str, Tier, Value, Waiver,
 };
 
-use crate::{API_VERSION, Config, ConfigError, stages};
+use crate::{Config, ConfigError, External, StageConfig, Unrendered, model, suggest};
 
-/// Keys of the file that this version does not act on. Refused, because a rule that is written
-/// down and silently not applied is worse than none.
-const NOT_YET: &[&str] = &[
-    "extends",
-    "waivers",
-    "clusters",
-    "external",
-    "defaultStage",
-    "clusterScopedStage",
-    "policyDirs",
-    "schemas",
-    "selfUrls",
-    "unrendered",
-];
+/// The account of the controller of Argo Rollouts in its own installation manifests.
+const ROLLOUTS_CONTROLLER: &str = "system:serviceaccount:argo-rollouts:argo-rollouts";
 
-pub(crate) fn read(root: &Node, errors: &mut Vec<ConfigError>) -> Config {
+/// Reads what the schema let through.
+pub(crate) fn read(
+    file: model::File,
+    root: &Node,
+    policies: &[&Meta],
+    errors: &mut Vec<ConfigError>,
+) -> Config {
+    let mut reader = Reader {
+        root,
+        policies,
+        errors,
+    };
     let mut config = Config::default();
-    let mut reader = Reader { errors };
-    for required in [("apiVersion", API_VERSION), ("kind", "Config")] {
-        match root.get(required.0) {
+    let settings = &mut config.settings;
+    if let Some(sets) = &file.extends {
+        settings.extends = sets.iter().copied().map(seed_set).collect();
+    }
+    if let Some(text) = &file.kubernetes_version {
+        match KubernetesVersion::parse(text) {
+            Some(version) => settings.kubernetes_version = version,
             None => reader.error(
-                root,
-                format!("the configuration has no {}", required.0),
-                Some(format!("add `{}: {}`", required.0, required.1)),
+                &["kubernetesVersion"],
+                "`kubernetesVersion` must be a version in quotes".to_owned(),
+                Some("for example \"1.34\"".to_owned()),
             ),
-            Some(node) if node.as_str() != Some(required.1) => {
-                reader.error(node, format!("{} must be {}", required.0, required.1), None);
-            }
-            Some(_) => {}
         }
     }
-    const KEYS: &[&str] = &[
-        "apiVersion",
-        "kind",
-        "kubernetesVersion",
-        "stages",
-        "policies",
-    ];
-    for entry in reader.entries(root, "the configuration") {
-        match entry.key.as_str() {
-            "apiVersion" | "kind" => {}
-            "kubernetesVersion" => {
-                let text = match &entry.node.value {
-                    Value::String(s) => s.to_string(),
-                    Value::Number(n) => n.to_string(),
-                    _ => String::new(),
-                };
-                // An unquoted 1.30 is the number 1.3: the file means a version that it does not say.
-                let quoted = entry.node.as_str().is_some();
-                match KubernetesVersion::parse(&text) {
-                    Some(version) if quoted => config.settings.kubernetes_version = version,
-                    _ => reader.error(
-                        &entry.node,
-                        "kubernetesVersion must be a version in quotes".to_owned(),
-                        Some("for example \"1.34\"".to_owned()),
-                    ),
-                }
-            }
-            "stages" => config.stages = stages::read(&entry.node, &mut reader),
-            "policies" => {
-                for policy in reader.entries(&entry.node, "policies") {
-                    let settings = reader.policy(policy);
-                    config
-                        .settings
-                        .policies
-                        .insert(policy.key.to_string(), settings);
-                }
-            }
-            key if NOT_YET.contains(&key) => reader.errors.push(ConfigError {
-                mark: entry.key_mark,
-                message: format!("`{key}` is not supported by this version of stagegate"),
-                help: Some("remove it: what it asks for would not be done".to_owned()),
-            }),
-            _ => reader.unknown_key(entry, "the configuration", KEYS),
-        }
+    config.stages = reader.stages(&file.stages);
+    for (id, policy) in &file.policies {
+        let policy = reader.policy(id, policy);
+        settings.policies.insert(id.clone(), policy);
     }
+    for (i, waiver) in file.waivers.iter().enumerate() {
+        settings.waivers.push(reader.waiver(i, waiver));
+    }
+    settings.stages = reader.stage_rules(&file, &config.stages);
+    settings.restore_writers = file.restore_writers;
+    settings.rollouts_controller = Some(
+        file.rollouts_controller
+            .unwrap_or_else(|| ROLLOUTS_CONTROLLER.to_owned()),
+    );
+    for (i, external) in file.external.iter().enumerate() {
+        config.external.extend(reader.external(i, external));
+    }
+    for (i, unrendered) in file.unrendered.iter().enumerate() {
+        config.unrendered.push(Unrendered {
+            paths: reader.globs(&["unrendered", &i.to_string(), "paths"], &unrendered.paths),
+            reason: unrendered.reason.clone(),
+        });
+    }
+    if !file.policy_dirs.is_empty() {
+        // A rule that is written down and silently not applied is worse than none.
+        reader.error(
+            &["policyDirs"],
+            "folders with policies are not supported by this version of stagegate".to_owned(),
+            Some("remove it: what they ask for would not be done".to_owned()),
+        );
+    }
+    config.self_urls = file.self_urls;
     config
 }
 
-/// Collects errors while values are taken out of nodes.
-pub(crate) struct Reader<'e> {
-    errors: &'e mut Vec<ConfigError>,
+fn seed_set(set: model::SeedSet) -> SeedSet {
+    match set {
+        model::SeedSet::Recommended => SeedSet::Recommended,
+        model::SeedSet::Strict => SeedSet::Strict,
+        model::SeedSet::Baseline => SeedSet::Baseline,
+        model::SeedSet::Restricted => SeedSet::Restricted,
+        model::SeedSet::None => SeedSet::None,
+    }
 }
 
-impl Reader<'_> {
-    pub(crate) fn error(&mut self, node: &Node, message: String, help: Option<String>) {
+fn enforcement(enforcement: model::Enforcement) -> Enforcement {
+    match enforcement {
+        model::Enforcement::Deny => Enforcement::Deny,
+        model::Enforcement::Warn => Enforcement::Warn,
+        model::Enforcement::Audit => Enforcement::Audit,
+        model::Enforcement::Off => Enforcement::Off,
+    }
+}
+
+fn severity(severity: model::Severity) -> Severity {
+    match severity {
+        model::Severity::Critical => Severity::Critical,
+        model::Severity::High => Severity::High,
+        model::Severity::Medium => Severity::Medium,
+        model::Severity::Low => Severity::Low,
+    }
+}
+
+struct Reader<'r> {
+    root: &'r Node,
+    policies: &'r [&'r Meta],
+    errors: &'r mut Vec<ConfigError>,
+}
+
+impl<'r> Reader<'r> {
+    fn node(&self, path: &[&str]) -> &'r Node {
+        let pointer = path
+            .iter()
+            .fold(Pointer::root(), |pointer, step| pointer.join(step));
+        self.root.nearest(&pointer)
+    }
+
+    fn error(&mut self, path: &[&str], message: String, help: Option<String>) {
+        let mark = self.node(path).mark;
+        self.error_at(mark, message, help);
+    }
+
+    fn error_at(&mut self, mark: Mark, message: String, help: Option<String>) {
         self.errors.push(ConfigError {
-            mark: node.mark,
+            mark,
             message,
             help,
         });
     }
 
-    pub(crate) fn unknown_key(&mut self, entry: &Entry, place: &str, known: &[&str]) {
-        let key = entry.key.as_str();
-        self.errors.push(ConfigError {
-            mark: entry.key_mark,
-            message: format!("{place} has no key `{key}`"),
-            help: Some(suggest(key, known.iter().copied())),
-        });
+    /// The place of a key.
+    fn key_mark(&self, path: &[&str], key: &str) -> Mark {
+        let node = self.node(path);
+        node.as_map()
+            .and_then(|map| map.entry(key))
+            .map_or(node.mark, |entry| entry.key_mark)
     }
 
-    /// The entries of an object; an error for anything else.
-    pub(crate) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Entry] {
-        if node.as_map().is_none() {
-            self.error(
-                node,
-                format!("{what} must be a mapping of keys to values"),
-                None,
-            );
-        }
-        node.entries()
-    }
-
-    /// The items of a list; an error for anything else.
-    pub(crate) fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
-        if !matches!(node.value, Value::Array(_)) {
-            self.error(node, format!("{what} must be a list"), None);
-        }
-        node.items()
-    }
-
-    /// A string that is not empty; an error for anything else.
-    pub(crate) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
-        let text = node.as_str().filter(|s| !s.is_empty());
-        if text.is_none() {
-            self.error(
-                node,
-                format!("{what} must be a text"),
-                Some("put it in quotes if it looks like a number, true or false".to_owned()),
-            );
-        }
-        text
-    }
-
-    pub(crate) fn texts<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(&'n str, &'n Node)> {
-        let mut texts = Vec::new();
-        for item in self.items(node, what) {
-            if let Some(text) = self.text(item, what) {
-                texts.push((text, item));
+    fn globs(&mut self, path: &[&str], patterns: &[String]) -> Vec<PathGlob> {
+        let nodes = self.node(path).items();
+        let mut globs = Vec::new();
+        for (pattern, node) in patterns.iter().zip(nodes) {
+            match PathGlob::new(pattern, node.mark) {
+                Ok(glob) => globs.push(glob),
+                Err(error) => self.error_at(node.mark, error.to_string(), None),
             }
         }
-        texts
+        globs
     }
 
-    /// One of a few words.
-    pub(crate) fn one_of<T: Copy + fmt::Display>(
-        &mut self,
-        node: &Node,
-        what: &str,
-        values: &[T],
-    ) -> Option<T> {
-        let text = self.text(node, what)?;
-        let found = values.iter().copied().find(|v| v.to_string() == text);
-        if found.is_none() {
-            let names: Vec<String> = values.iter().map(ToString::to_string).collect();
-            self.error(
-                node,
-                format!("{what} cannot be {text:?}"),
-                Some(suggest(text, names.iter().map(String::as_str))),
-            );
+    fn name_globs(&mut self, path: &[&str], patterns: &[String]) -> Vec<NameGlob> {
+        let nodes = self.node(path).items();
+        let mut globs = Vec::new();
+        for (pattern, node) in patterns.iter().zip(nodes) {
+            match NameGlob::new(pattern) {
+                Ok(glob) => globs.push(glob),
+                Err(error) => self.error_at(node.mark, error.to_string(), None),
+            }
         }
-        found
+        globs
     }
 
-    pub(crate) fn enforcement(&mut self, node: &Node) -> Option<Enforcement> {
-        // Unquoted `off` means itself here; only kubectl reads it as false.
-        self.one_of(node, "enforcement", &Enforcement::ALL)
+    fn name_glob(&mut self, path: &[&str], pattern: Option<&String>) -> Option<NameGlob> {
+        match NameGlob::new(pattern?) {
+            Ok(glob) => Some(glob),
+            Err(error) => {
+                self.error(path, error.to_string(), None);
+                None
+            }
+        }
     }
 
-    fn policy(&mut self, entry: &Entry) -> PolicySettings {
-        let mut settings = PolicySettings {
-            mark: entry.key_mark,
-            ..PolicySettings::default()
-        };
-        const KEYS: &[&str] = &["enforcement", "severity", "parameters", "stages"];
-        for field in self.entries(&entry.node, "a policy's configuration") {
-            match field.key.as_str() {
-                "enforcement" => settings.enforcement = self.enforcement(&field.node),
-                "severity" => {
-                    settings.severity = self.one_of(&field.node, "severity", &Severity::ALL);
-                }
-                "parameters" => settings.parameters = self.parameters(&field.node),
-                "stages" => {
-                    for stage in self.entries(&field.node, "stages") {
-                        let differs = self.stage_override(stage);
-                        let name = stagegate_core::StageName::any(&stage.key).name;
-                        if settings.stages.insert(name.clone(), differs).is_some() {
-                            self.errors.push(ConfigError {
-                                mark: stage.key_mark,
-                                message: format!("the stage {name} stands twice, once by an alias"),
-                                help: None,
-                            });
-                        }
+    /// Says so where there is no such policy.
+    fn known_policy(&mut self, mark: Mark, id: &str) {
+        if !self.policies.iter().any(|meta| meta.id == id) {
+            let help = suggest(id, self.policies.iter().map(|meta| &*meta.id));
+            self.error_at(mark, format!("there is no policy {id:?}"), Some(help));
+        }
+    }
+
+    fn stages(&mut self, entries: &[model::Stage]) -> Vec<StageConfig> {
+        let mut stages: Vec<StageConfig> = Vec::new();
+        let mut after: Vec<Option<(String, Mark)>> = Vec::new();
+        for (i, entry) in entries.iter().enumerate() {
+            let i = i.to_string();
+            let mut stage = Stage::named(StageName::any(&entry.name));
+            if stages.iter().any(|s| s.stage.name == stage.name) {
+                self.error(
+                    &["stages", &i, "name"],
+                    format!("the stage {} is configured twice", stage.name),
+                    None,
+                );
+                continue;
+            }
+            if entry.tier.is_some() {
+                stage.tier = Tier::Production;
+            }
+            stage.ceiling = entry.enforcement.map(enforcement);
+            stage.annotation_waivers = self.annotation_waivers(&i, entry);
+            let selector = entry
+                .namespace_selector
+                .is_some()
+                .then(|| self.node(&["stages", &i, "namespaceSelector"]).clone());
+            stages.push(StageConfig {
+                stage,
+                paths: self.globs(&["stages", &i, "paths"], &entry.paths),
+                namespaces: self.name_globs(&["stages", &i, "namespaces"], &entry.namespaces),
+                namespace_selector: selector,
+            });
+            let mark = self.node(&["stages", &i, "after"]).mark;
+            let name = entry.after.as_ref().map(|name| StageName::any(name).name);
+            after.push(name.map(|name| (name, mark)));
+        }
+        self.order(&mut stages, &after);
+        stages.sort_by(|a, b| a.stage.promotion_order(&b.stage));
+        stages
+    }
+
+    fn annotation_waivers(&mut self, i: &str, entry: &model::Stage) -> Option<AnnotationWaivers> {
+        use model::AnnotationWaiversWord;
+        Some(match entry.annotation_waivers.as_ref()? {
+            model::AnnotationWaivers::Word(AnnotationWaiversWord::All) => AnnotationWaivers::All,
+            model::AnnotationWaivers::Word(AnnotationWaiversWord::None) => AnnotationWaivers::None,
+            model::AnnotationWaivers::Ids(ids) => {
+                let nodes = self.node(&["stages", i, "annotationWaivers"]).items();
+                for (id, node) in ids.iter().zip(nodes) {
+                    self.known_policy(node.mark, id);
+                    if self.policies.iter().any(|p| p.id == *id && p.guarded) {
+                        self.error_at(
+                            node.mark,
+                            format!("{id} cannot be waived by an annotation"),
+                            Some("waive it in the configuration, under `waivers`".to_owned()),
+                        );
                     }
                 }
-                _ => self.unknown_key(field, "a policy's configuration", KEYS),
+                AnnotationWaivers::Only(ids.clone())
+            }
+        })
+    }
+
+    /// Puts every stage behind the one that it names in `after`.
+    fn order(&mut self, stages: &mut [StageConfig], after: &[Option<(String, Mark)>]) {
+        for (name, mark) in after.iter().flatten() {
+            if !stages.iter().any(|s| s.stage.name == *name) {
+                let help = suggest(name, stages.iter().map(|s| s.stage.name.as_str()));
+                let message = format!("there is no stage {name:?} to come after");
+                self.error_at(*mark, message, Some(help));
+            }
+        }
+        // Each round settles at least one more stage of a chain.
+        for round in 0..=stages.len() {
+            let mut changed = None;
+            for (i, follows) in after.iter().enumerate() {
+                let Some((name, mark)) = follows else {
+                    continue;
+                };
+                let before = stages
+                    .iter()
+                    .find(|s| s.stage.name == *name)
+                    .map(|s| s.stage.order);
+                if let Some(before) = before
+                    && stages[i].stage.order <= before
+                {
+                    stages[i].stage.order = before + 1;
+                    changed = Some(*mark);
+                }
+            }
+            match changed {
+                None => return,
+                Some(mark) if round == stages.len() => {
+                    let message = "stages come after each other in a circle".to_owned();
+                    self.error_at(mark, message, None);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn policy(&mut self, id: &str, policy: &model::Policy) -> PolicySettings {
+        let parameters = |node: &Node| node.get("parameters").cloned();
+        let mut settings = PolicySettings {
+            mark: self.key_mark(&["policies"], id),
+            enforcement: policy.enforcement.map(enforcement),
+            admission: policy.admission.map(enforcement),
+            severity: policy.severity.map(severity),
+            parameters: parameters(self.node(&["policies", id])),
+            on_error: policy.on_error.map(enforcement),
+            on_timeout: policy.on_timeout.map(enforcement),
+            on_overload: policy.on_overload.map(enforcement),
+            on_stale: policy.on_stale.map(enforcement),
+            ..PolicySettings::default()
+        };
+        for (stage, differs) in &policy.stages {
+            let name = StageName::any(stage).name;
+            let mark = self.key_mark(&["policies", id, "stages"], stage);
+            let differs = StageOverride {
+                mark,
+                enforcement: differs.enforcement.map(enforcement),
+                admission: differs.admission.map(enforcement),
+                severity: differs.severity.map(severity),
+                parameters: parameters(self.node(&["policies", id, "stages", stage])),
+            };
+            if settings.stages.insert(name.clone(), differs).is_some() {
+                let message = format!("the stage {name} stands twice, once by an alias");
+                self.error_at(mark, message, None);
             }
         }
         settings
     }
 
-    fn stage_override(&mut self, entry: &Entry) -> StageOverride {
-        let mut differs = StageOverride {
-            mark: entry.key_mark,
-            ..StageOverride::default()
-        };
-        for field in self.entries(&entry.node, "what differs in a stage") {
-            match field.key.as_str() {
-                "enforcement" => differs.enforcement = self.enforcement(&field.node),
-                "parameters" => differs.parameters = self.parameters(&field.node),
-                _ => self.unknown_key(
-                    field,
-                    "what differs in a stage",
-                    &["enforcement", "parameters"],
-                ),
+    fn waiver(&mut self, i: usize, waiver: &model::Waiver) -> Waiver {
+        let i = i.to_string();
+        let policies = self.name_globs(&["waivers", &i, "policies"], &waiver.policies);
+        let nodes = self.node(&["waivers", &i, "policies"]).items();
+        for (glob, node) in policies.iter().zip(nodes) {
+            if !self.policies.iter().any(|meta| glob.matches(&meta.id)) {
+                self.known_policy(node.mark, glob.pattern());
             }
         }
-        differs
+        let mut objects = Vec::new();
+        for (j, pattern) in waiver.objects.iter().enumerate() {
+            let j = j.to_string();
+            let mut glob =
+                |key: &str, text| self.name_glob(&["waivers", &i, "objects", &j, key], text);
+            objects.push(ObjectPattern {
+                api_version: glob("apiVersion", pattern.api_version.as_ref()),
+                kind: glob("kind", pattern.kind.as_ref()),
+                namespace: glob("namespace", pattern.namespace.as_ref()),
+                name: glob("name", pattern.name.as_ref()),
+            });
+        }
+        let expires = waiver.expires.as_ref().and_then(|text| {
+            let date = text.parse().ok();
+            if date.is_none() {
+                self.error(
+                    &["waivers", &i, "expires"],
+                    "`expires` must be a date".to_owned(),
+                    Some("for example 2027-03-31".to_owned()),
+                );
+            }
+            date
+        });
+        let reason = waiver.reason.as_ref();
+        Waiver {
+            mark: self.node(&["waivers", &i]).mark,
+            policies,
+            objects,
+            paths: self.globs(&["waivers", &i, "paths"], &waiver.paths),
+            stages: names(&waiver.stages),
+            reason: reason.filter(|r| !r.trim().is_empty()).cloned(),
+            expires,
+        }
     }
 
-    /// Types and names are checked by the engine, which knows the policies.
-    fn parameters(&mut self, node: &Node) -> Option<Node> {
-        self.entries(node, "parameters");
-        node.as_map().map(|_| node.clone())
+    fn stage_rules(&mut self, file: &model::File, stages: &[StageConfig]) -> StageRules {
+        let mut named = |key: &str, name: Option<&String>| {
+            let folded = StageName::any(name?).name;
+            if !stages.iter().any(|s| s.stage.name == folded) {
+                let names = stages.iter().map(|s| s.stage.name.as_str());
+                let help = if stages.is_empty() {
+                    "name the stages under `stages`".to_owned()
+                } else {
+                    suggest(&folded, names)
+                };
+                self.error(&[key], format!("there is no stage {folded:?}"), Some(help));
+            }
+            Some(folded)
+        };
+        StageRules {
+            default: named("defaultStage", file.default_stage.as_ref()),
+            cluster_scoped: named("clusterScopedStage", file.cluster_scoped_stage.as_ref()),
+            stages: stages
+                .iter()
+                .map(|stage| StageRule {
+                    stage: stage.stage.clone(),
+                    namespaces: stage.namespaces.clone(),
+                    selector: stage.namespace_selector.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// An object that is not in the repository, from its manifest or its name tags.
+    fn external(&mut self, i: usize, external: &model::External) -> Option<External> {
+        let i = i.to_string();
+        let mut node = self.node(&["external", &i]).clone();
+        let mark = node.mark;
+        let Value::Object(object) = &mut node.value else {
+            return None;
+        };
+        for key in ["name", "namespace", "stages"] {
+            object.remove(key);
+        }
+        let entry = |key: &'static str, value: Value| Entry {
+            key: Str::const_new(key),
+            key_mark: mark,
+            node: Node { mark, value },
+        };
+        if object.get("metadata").is_none() {
+            object.insert(entry("metadata", Value::Object(Map::new())));
+        }
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata").map(|m| &mut m.value) {
+            let given = [("name", &external.name), ("namespace", &external.namespace)];
+            for (key, text) in given {
+                if let Some(text) = text {
+                    metadata.insert(entry(key, Value::String(Str::new(text))));
+                }
+            }
+        }
+        let origin = Arc::new(Origin {
+            renderer: "external",
+            ..Origin::default()
+        });
+        let object = Object::new(node, origin)?;
+        if object.reference.name.is_empty() {
+            let message = "an item of `external` has no `name`".to_owned();
+            self.error(&["external", &i], message, None);
+        }
+        Some(External {
+            object: Arc::new(object),
+            stages: names(&external.stages),
+        })
     }
 }
 
-/// "did you mean …", or what there is.
-pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.collect();
-    let best = known
+fn names(stages: &[String]) -> Vec<String> {
+    stages
         .iter()
-        .map(|k| {
-            (
-                strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()),
-                *k,
-            )
-        })
-        .filter(|(similarity, _)| *similarity > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((_, best)) => format!("did you mean `{best}`?"),
-        None => format!("known are {}", known.join(", ")),
-    }
+        .map(|name| StageName::any(name).name)
+        .collect()
 }

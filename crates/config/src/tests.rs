@@ -6,7 +6,9 @@ use super::*;
 fn read(text: &str) -> Result<Config, Vec<String>> {
     let sources = Sources::new();
     let file = sources.add(FILE_NAME.to_owned(), decode(text.into()));
-    Config::read(file, &sources.get(file).unwrap()).map_err(|errors| {
+    let policies = stagegate_policies::all();
+    let metas = policies.iter().map(|p| p.meta());
+    Config::read(file, &sources.get(file).unwrap(), metas).map_err(|errors| {
         errors
             .iter()
             .map(|e| {
@@ -62,39 +64,126 @@ policies:
 
 #[test]
 fn every_mistake_has_its_place_and_what_would_be_right() {
+    // First what does not fit the schema.
     let errors = read(
         "apiVersion: v1
 kind: Config
 kubernetesVersion: 1.30
 stage: []
+extends: recommended
 stages:
   - name: dev
     path: [a]
     enforcement: denied
-  - paths: [\"[\"]
-  - {name: development, paths: []}
+    annotationWaivers: some
+  - paths: [a]
 policies:
-  resource-limits: {enforcment: warn}
-waivers: []
+  resource-limit: {enforcement: warn}
+  resource-limits:
+    enforcment: warn
+    parameters: {limits: memory}
+    stages: {prod: {parameters: {limit: [memory]}}}
+  network-policy: {parameters: {directions: [Ingress, Egres]}}
+  prometheus-labels: {parameters: {labels: {release: 1}}}
+  plain-secret: {parameters: {controllers: [\"system:masters\", \"a*\"]}}
+waivers:
+  - {policies: []}
 ",
     )
     .unwrap_err();
-    assert_eq!(
-        errors,
-        [
-            "1:13: apiVersion must be stagegate.dev/v1alpha1",
-            "3:20: kubernetesVersion must be a version in quotes (for example \"1.34\")",
-            "4:1: the configuration has no key `stage` (did you mean `stages`?)",
-            "7:5: a stage has no key `path` (did you mean `paths`?)",
-            "8:18: enforcement cannot be \"denied\" (did you mean `deny`?)",
-            "9:5: a stage needs a name",
-            "9:13: not a glob: error parsing glob '[': unclosed character class; missing ']'",
-            "10:12: the stage dev is configured twice",
-            "12:21: a policy's configuration has no key `enforcment` (did you mean `enforcement`?)",
-            "13:1: `waivers` is not supported by this version of stagegate (remove it: what it \
-             asks for would not be done)",
-        ]
-    );
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn what_no_schema_can_say_is_told_with_its_place() {
+    let errors = read(&format!(
+        "{HEAD}kubernetesVersion: latest
+stages:
+  - {{name: dev, paths: [\"[\"], annotationWaivers: [image, plain-secret]}}
+  - {{name: development}}
+  - {{name: prod, after: stagging}}
+defaultStage: qa
+policies:
+  resource-limits: {{stages: {{prod: {{enforcement: warn}}, production: {{enforcement: off}}}}}}
+waivers:
+  - {{policies: [network-polcy, \"resource-*\"], reason: x, expires: tomorrow}}
+  - {{policies: [network-policy], objects: [{{name: \"[\"}}]}}
+external:
+  - {{apiVersion: v1, kind: Secret}}
+policyDirs: [policies]
+"
+    ))
+    .unwrap_err();
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = read(&format!(
+        "{HEAD}extends: [strict]
+stages:
+  - name: prod
+    paths: [\"environments/prod\"]
+    namespaces: [\"*-prod\"]
+    namespaceSelector: {{matchLabels: {{stage: prod}}}}
+    annotationWaivers: none
+policies:
+  resource-limits:
+    severity: low
+    admission: warn
+    onError: warn
+    onTimeout: deny
+    onOverload: warn
+    onStale: warn
+waivers:
+  - policies: [network-policy]
+    objects: [{{kind: Deployment, name: \"grafana*\", namespace: observability}}]
+    paths: [\"charts/**\"]
+    stages: [production]
+    reason: upstream chart
+    expires: 2027-03-31
+clusters: [{{name: eu, server: https://eu, labels: {{a: b}}}}]
+external: [{{apiVersion: v1, kind: Secret, name: db, namespace: shop, stages: [live]}}]
+defaultStage: live
+clusterScopedStage: prod
+schemas: [schemas]
+selfUrls: [https://example.com/repo]
+unrendered: [{{paths: [legacy], reason: by hand}}]
+restoreWriters: [jane]
+rolloutsController: \"system:serviceaccount:rollouts:rollouts\"
+policyDirs:
+"
+    ))
+    .unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.extends, [stagegate_core::SeedSet::Strict]);
+    let waiver = &settings.waivers[0];
+    assert_eq!(waiver.stages, ["prod"]);
+    assert_eq!(waiver.expires.unwrap().to_string(), "2027-03-31");
+    assert!(waiver.names_policy("network-policy") && waiver.is_offline_only());
+    assert_eq!(settings.stages.default.as_deref(), Some("prod"));
+    assert_eq!(settings.stages.cluster_scoped.as_deref(), Some("prod"));
+    assert!(settings.stages.stages[0].namespaces[0].matches("shop-prod"));
+    assert!(settings.stages.stages[0].selector.is_some());
+    let policy = &settings.policies["resource-limits"];
+    assert_eq!(policy.severity, Some(stagegate_core::Severity::Low));
+    assert_eq!(policy.admission, Some(Enforcement::Warn));
+    assert_eq!(policy.on_timeout, Some(Enforcement::Deny));
+    let external = &config.external[0];
+    assert_eq!(external.object.reference.to_string(), "Secret shop/db");
+    assert_eq!(external.stages, ["prod"]);
+    assert!(config.unrendered[0].paths[0].matches("legacy/a.yaml"));
+    assert_eq!(settings.restore_writers, ["jane"]);
+}
+
+proptest::proptest! {
+    /// Whatever the file holds, it is a configuration or a list of mistakes in their order.
+    #[test]
+    fn any_text_is_a_configuration_or_mistakes(text in "[a-z:{}\\[\\], \n-]{0,80}") {
+        if let Err(errors) = read(&format!("{HEAD}{text}")) {
+            proptest::prop_assert!(!errors.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -11,32 +11,46 @@
 
 mod cursor;
 mod engine;
+mod glob;
 mod inventory;
 mod mark;
 mod object;
 mod pointer;
 mod policy;
 mod quantity;
+mod review;
+mod selector;
 mod settings;
 mod stage;
+mod update;
 mod value;
+mod waiver;
 mod workload;
 
 pub use cursor::{Cursor, list_item_key};
-pub use engine::{
-    Engine, EngineError, Finding, Limits, Operation, Reported, Review, Status, Subject, Verdict,
-    World,
-};
-pub use inventory::Inventory;
+pub use engine::{Engine, EngineError};
+pub use glob::{GlobError, NameGlob, PathGlob};
+pub use inventory::{Gap, Inventory};
 pub use mark::{FileId, Location, Mark};
-pub use object::{Object, ObjectRef, Origin};
+pub use object::{Namespace, Object, ObjectRef, Origin};
 pub use pointer::Pointer;
 pub use policy::{
-    Context, Control, Enforcement, GroupKind, Matches, Meta, Parameter, ParameterKind, Policy,
+    Ask, Context, Control, Enforcement, GroupKind, Matches, Meta, Parameters, Place, Policy,
     PolicyError, Related, Scope, Severity, Violation,
 };
 pub use quantity::{Quantity, QuantityError};
-pub use settings::{KubernetesVersion, PolicySettings, Settings, StageOverride};
-pub use stage::{Stage, StageName, Tier};
+pub use review::{
+    Door, FileKind, FileNames, FileSubject, Finding, Limits, Operation, PolicyFailure, Reported,
+    Review, Status, Subject, Verdict, WaivedBy, World,
+};
+pub use selector::{Labels, selects, selects_all, selects_keys};
+pub use settings::{
+    KubernetesVersion, PolicySettings, SeedSet, Settings, StageOverride, StageRule, StageRules,
+};
+pub use stage::{AnnotationWaivers, Stage, StageName, Tier};
 pub use value::{Entry, MAX_DEPTH, Map, MapBuilder, Node, Number, Str, Value};
+pub use waiver::{
+    ObjectPattern, REASON_ANNOTATION, WAIVE_ANNOTATION, WAIVER_EXPIRED, WAIVER_UNUSED,
+    WAIVER_WITHOUT_REASON, Waiver,
+};
 pub use workload::{Container, ContainerKind, PodTemplate, WORKLOAD_KINDS, group_of, pod_template};

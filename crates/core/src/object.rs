@@ -35,6 +35,53 @@ impl Object {
         })
     }
 
+    /// The namespace that the object is in.
+    pub fn namespace(&self) -> Namespace<'_> {
+        match self.reference.namespace.as_deref() {
+            Some(name) => Namespace::Named(name),
+            None => Namespace::Unknown(&self.origin.root),
+        }
+    }
+
+    /// Whether two objects are in one namespace. One that is unknown is the same for all of a
+    /// render root, and the same as `default` there.
+    pub fn shares_namespace(&self, other: &Object) -> bool {
+        let in_one_root = self.origin.root == other.origin.root;
+        match (self.namespace(), other.namespace()) {
+            (Namespace::Named(a), Namespace::Named(b)) => a == b,
+            (Namespace::Unknown(a), Namespace::Unknown(b)) => a == b,
+            (Namespace::Named(name), Namespace::Unknown(_))
+            | (Namespace::Unknown(_), Namespace::Named(name)) => name == "default" && in_one_root,
+        }
+    }
+
+    /// Whether two objects are one to the cluster: equal group, kind and name, in one namespace
+    /// where the kind has namespaces.
+    pub fn is_same_as(&self, other: &Object) -> bool {
+        let (a, b) = (&self.reference, &other.reference);
+        // What the API server will name is never the same.
+        let is_named = |object: &Object| {
+            let name = object.node.path(&["metadata", "name"]);
+            name.is_some_and(|name| name.as_str() != Some(""))
+        };
+        a.name == b.name
+            && is_named(self)
+            && is_named(other)
+            && a.kind == b.kind
+            && a.group() == b.group()
+            && (a.is_cluster_scoped() || self.shares_namespace(other))
+    }
+
+    /// A label's holder: `metadata.labels`, which may be absent.
+    pub fn labels(&self) -> crate::Labels<'_> {
+        crate::Labels::of(self.node.path(&["metadata", "labels"]))
+    }
+
+    /// The text of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.node.path(&["metadata", "annotations", key])?.as_str()
+    }
+
     /// What the object is called where it was written.
     pub fn source(&self) -> &ObjectRef {
         self.source.as_deref().unwrap_or(&self.reference)
@@ -63,7 +110,73 @@ pub struct Origin {
     pub renderer: &'static str,
     /// From the root that was rendered to the file in which the object stands.
     pub chain: Vec<FileId>,
+    /// The render root. Objects that name no namespace share one with those of their root, and
+    /// with no others.
+    pub root: String,
 }
+
+/// The namespace that an object is in, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Namespace<'a> {
+    /// Written, or given by a renderer.
+    Named(&'a str),
+    /// Whatever is given to what this render root holds.
+    Unknown(&'a str),
+}
+
+/// Kinds without namespaces, by group. Source: `kubectl api-resources --namespaced=false` of
+/// Kubernetes 1.36, and the projects' own definitions.
+const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
+    (
+        "",
+        &["Namespace", "Node", "PersistentVolume", "ComponentStatus"],
+    ),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
+    ("apiregistration.k8s.io", &["APIService"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest"]),
+    ("cert-manager.io", &["ClusterIssuer"]),
+    ("cilium.io", &["CiliumClusterwideNetworkPolicy"]),
+    (
+        "external-secrets.io",
+        &["ClusterSecretStore", "ClusterExternalSecret"],
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        &["FlowSchema", "PriorityLevelConfiguration"],
+    ),
+    ("gateway.networking.k8s.io", &["GatewayClass"]),
+    ("kyverno.io", &["ClusterPolicy", "ClusterCleanupPolicy"]),
+    (
+        "networking.k8s.io",
+        &["IngressClass", "IPAddress", "ServiceCIDR"],
+    ),
+    ("node.k8s.io", &["RuntimeClass"]),
+    ("policy", &["PodSecurityPolicy"]),
+    ("projectcalico.org", &["GlobalNetworkPolicy"]),
+    ("crd.projectcalico.org", &["GlobalNetworkPolicy"]),
+    (
+        "rbac.authorization.k8s.io",
+        &["ClusterRole", "ClusterRoleBinding"],
+    ),
+    ("resource.k8s.io", &["DeviceClass", "ResourceSlice"]),
+    ("scheduling.k8s.io", &["PriorityClass"]),
+    (
+        "storage.k8s.io",
+        &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment"],
+    ),
+    ("templates.gatekeeper.sh", &["ConstraintTemplate"]),
+];
 
 impl ObjectRef {
     /// Reads the name tags of an object. `None` where `apiVersion` or `kind` is missing.
@@ -89,6 +202,14 @@ impl ObjectRef {
     /// The API group; empty for the core group.
     pub fn group(&self) -> &str {
         crate::group_of(&self.api_version)
+    }
+
+    /// Whether objects of this kind are in no namespace. Only of Kubernetes' own kinds, and of the
+    /// best known others, is that known.
+    pub fn is_cluster_scoped(&self) -> bool {
+        CLUSTER_SCOPED
+            .iter()
+            .any(|(group, kinds)| *group == self.group() && kinds.contains(&self.kind.as_str()))
     }
 }
 

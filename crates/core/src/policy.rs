@@ -3,7 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{Cursor, Node, Pointer, Quantity, Settings, Subject, World};
+use serde::Deserialize as _;
+
+use crate::{
+    Cursor, Entry, Gap, Map, Mark, Node, Object, Pointer, Quantity, Settings, Str, Subject, Value,
+    World,
+};
 
 /// A rule. Pure and synchronous: equal input gives equal output, in both doors.
 pub trait Policy: Send + Sync {
@@ -17,6 +22,10 @@ pub trait Policy: Send + Sync {
     /// [`Violation`].
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError>;
 }
+
+/// The parameters of a policy: the `properties` of a JSON Schema, each with its `default` and
+/// `description`.
+pub type Parameters = serde_json::Map<String, serde_json::Value>;
 
 /// A policy's metadata. Documentation, configuration keys and their validation, SARIF rules and
 /// the answers of the webhook all come from it.
@@ -34,12 +43,22 @@ pub struct Meta {
     pub enforcement: Enforcement,
     /// The same in stages of tier production, where it differs.
     pub production: Option<Enforcement>,
+    /// The same under the seed set `strict`, where that is stricter.
+    pub strict: Option<Enforcement>,
+    /// The most that happens at admission unless configured there, where that is less than offline.
+    pub admission: Option<Enforcement>,
     /// Which subjects the policy takes.
     pub scope: Scope,
     /// Which objects the policy takes.
     pub matches: Matches,
+    /// Which files it takes that are no manifests.
+    pub files: Cow<'static, [crate::FileKind]>,
+    /// Which requests it takes besides those that create or change an object itself.
+    pub asks: Cow<'static, [Ask]>,
+    /// It says nothing at admission: what it asks for is gone when an object gets there.
+    pub offline: bool,
     /// What may be configured.
-    pub parameters: Cow<'static, [Parameter]>,
+    pub parameters: Parameters,
     /// How to fix a violation, in one line; a violation may say it better.
     pub help: Cow<'static, str>,
     /// The manual, Markdown with the headings What it checks, Why, Parameters, How to fix and
@@ -50,9 +69,54 @@ pub struct Meta {
     /// Never switched off, neither by choosing single policies nor by an empty seed set: it tells
     /// of what could not be judged at all.
     pub always: bool,
+    /// No annotation on an object waives it.
+    pub guarded: bool,
+    /// It is about a namespace more than about its objects, which are best told together.
+    pub by_namespace: bool,
+}
+
+/// A request that is not about an object itself, or that takes it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What is to be done.
+    pub operation: crate::Operation,
+    /// `scale`, `resize`, …; empty for the object itself.
+    pub subresource: &'static str,
 }
 
 impl Meta {
+    /// The metadata of a native policy, with the commonest choices: its manual is the documentation
+    /// of its source, it takes objects of every kind one by one, and warns.
+    pub fn native(
+        id: &'static str,
+        category: &'static str,
+        title: &'static str,
+        source: &str,
+    ) -> Meta {
+        Meta {
+            id: Cow::Borrowed(id),
+            title: Cow::Borrowed(title),
+            category: Cow::Borrowed(category),
+            severity: Severity::Medium,
+            enforcement: Enforcement::Warn,
+            production: None,
+            strict: None,
+            admission: None,
+            scope: Scope::Object,
+            matches: Matches::All,
+            files: Cow::Borrowed(&[]),
+            asks: Cow::Borrowed(&[]),
+            offline: false,
+            parameters: Parameters::new(),
+            help: Cow::Borrowed(""),
+            manual: Cow::Owned(Self::manual_of_source(source)),
+            controls: Cow::Borrowed(&[]),
+            always: false,
+            guarded: false,
+            by_namespace: false,
+        }
+    }
+
     /// Takes the manual out of a native policy's source: its module documentation.
     pub fn manual_of_source(source: &str) -> String {
         source
@@ -69,46 +133,36 @@ impl Meta {
             _ => self.enforcement,
         }
     }
-}
 
-/// A parameter of a policy.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// The key in the configuration.
-    pub name: &'static str,
-    /// What it may hold.
-    pub kind: ParameterKind,
-    /// What it does, one line.
-    pub description: &'static str,
-}
-
-/// What a parameter may hold, with its default.
-#[derive(Clone, Debug)]
-pub enum ParameterKind {
-    /// A list of strings.
-    Strings(&'static [&'static str]),
-    /// `true` or `false`.
-    Bool(bool),
-}
-
-impl ParameterKind {
-    /// What is expected, for messages.
-    pub fn expected(&self) -> &'static str {
-        match self {
-            ParameterKind::Strings(_) => "a list of strings",
-            ParameterKind::Bool(_) => "true or false",
-        }
+    /// The JSON Schema of its parameters.
+    pub fn parameter_schema(&self) -> serde_json::Value {
+        serde_json::json!({
+            "type": "object",
+            "properties": self.parameters,
+            "additionalProperties": false,
+        })
     }
 
-    /// Whether a value is of this kind.
-    pub fn accepts(&self, node: &Node) -> bool {
-        match self {
-            ParameterKind::Strings(_) => {
-                matches!(node.value, crate::Value::Array(_))
-                    && node.items().iter().all(|n| n.as_str().is_some())
-            }
-            ParameterKind::Bool(_) => node.as_bool().is_some(),
-        }
+    /// Its parameters where nothing is configured.
+    pub fn default_parameters(&self) -> Node {
+        let entries = self.parameters.iter().filter_map(|(name, schema)| {
+            Some(Entry {
+                key: Str::new(name),
+                key_mark: Mark::NONE,
+                node: Node::deserialize(schema.get("default")?).ok()?,
+            })
+        });
+        Node::unmarked(Value::Object(Map::from_entries(entries.collect())))
+    }
+
+    /// Whether it takes a request of this operation on this subresource.
+    pub fn takes(&self, operation: crate::Operation, subresource: &str) -> bool {
+        use crate::Operation::{Create, Update};
+        (matches!(operation, Create | Update) && subresource.is_empty())
+            || self
+                .asks
+                .iter()
+                .any(|ask| ask.operation == operation && ask.subresource == subresource)
     }
 }
 
@@ -258,11 +312,23 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The policy's parameters in this stage: defaults filled in, types checked.
     pub parameters: &'a Node,
+    /// Somebody configured what happens on a violation in this stage.
+    pub enforcement_is_configured: bool,
+    /// The subject of a request, which the neighbours hold in an older form or not at all.
+    pub(crate) incoming: Option<&'a Object>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The object that is judged, if the subject is a request about one.
+    pub fn object(&self) -> Option<&'a Object> {
+        match self.subject {
+            Subject::Review(review) => review.object,
+            _ => None,
+        }
+    }
+
     /// A parameter that is a list of strings.
-    pub fn strings(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn strings(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.parameters
             .get(name)
             .map_or(&[][..], Node::items)
@@ -277,6 +343,67 @@ impl Context<'_> {
             .and_then(Node::as_bool)
             .unwrap_or_default()
     }
+
+    /// A parameter that is a whole number.
+    pub fn integer(&self, name: &str) -> i64 {
+        self.parameters
+            .get(name)
+            .and_then(Node::as_i64)
+            .unwrap_or_default()
+    }
+
+    /// The objects of a kind, whatever their version, in every namespace. The subject of a request
+    /// is among them as it would be.
+    pub fn of_kind(&self, group: &str, kind: &str) -> impl Iterator<Item = &'a Object> {
+        let stored = self.world.inventory.into_iter();
+        let stored = stored.flat_map(move |i| i.of_kind(group, kind));
+        self.renewed(stored.map(AsRef::as_ref), group, kind, |_| true)
+    }
+
+    /// Those of them that share a namespace with an object.
+    pub fn beside(
+        &self,
+        object: &'a Object,
+        group: &str,
+        kind: &str,
+    ) -> impl Iterator<Item = &'a Object> {
+        let stored = self.world.inventory.into_iter();
+        let stored = stored.flat_map(move |i| i.beside(object, group, kind));
+        self.renewed(
+            stored.map(AsRef::as_ref),
+            group,
+            kind,
+            |incoming: &Object| incoming.shares_namespace(object),
+        )
+    }
+
+    /// Replaces the stored form of the incoming object by the incoming one.
+    fn renewed(
+        &self,
+        stored: impl Iterator<Item = &'a Object>,
+        group: &str,
+        kind: &str,
+        fits: impl Fn(&Object) -> bool,
+    ) -> impl Iterator<Item = &'a Object> {
+        let incoming = self
+            .incoming
+            .filter(|object| object.reference.kind == kind && object.reference.group() == group);
+        stored
+            .filter(move |object| incoming.is_none_or(|incoming| !object.is_same_as(incoming)))
+            .chain(incoming.filter(|object| fits(object)))
+    }
+
+    /// Something that could not be looked into and may hold what is missed in an object's
+    /// namespace. Then a policy that asks whether something exists knows less than it should: see
+    /// [`Violation::in_an_open_world`].
+    pub fn gap(&self, object: &Object) -> Option<&'a Gap> {
+        let gaps = self.world.inventory.map_or(&[][..], crate::Inventory::gaps);
+        gaps.iter().find(|gap| {
+            gap.namespace.is_none()
+                || object.reference.namespace.is_none()
+                || gap.namespace == object.reference.namespace
+        })
+    }
 }
 
 /// A policy's raw "no".
@@ -284,6 +411,8 @@ impl Context<'_> {
 pub struct Violation {
     /// Where it is; may name something absent.
     pub pointer: Pointer,
+    /// The line of a text of several lines, from 0.
+    pub line: Option<u32>,
     /// Its identity: the way with list-map keys instead of indexes, plus the offending value
     /// where a value is judged.
     pub key: String,
@@ -293,15 +422,26 @@ pub struct Violation {
     pub help: Option<String>,
     /// Other places that matter.
     pub related: Vec<Related>,
+    /// The most that may happen, whatever is configured: less is known than a denial takes.
+    pub at_most: Option<Enforcement>,
 }
 
-/// Another place of the same object that matters.
+/// Another place that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {
-    /// Where.
-    pub pointer: Pointer,
+    /// Where, in the same object or in the file of the other.
+    pub place: Place,
     /// Why it matters.
     pub message: String,
+}
+
+/// A place in the subject, or in another object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the subject.
+    Here(Pointer),
+    /// Where something of another object was written.
+    Elsewhere(Mark),
 }
 
 impl Violation {
@@ -309,10 +449,12 @@ impl Violation {
     pub fn at(cursor: &Cursor<'_>, message: String) -> Self {
         Violation {
             pointer: cursor.pointer(),
+            line: None,
             key: cursor.key(),
             message,
             help: None,
             related: Vec::new(),
+            at_most: None,
         }
     }
 
@@ -334,9 +476,47 @@ impl Violation {
     #[must_use]
     pub fn related(mut self, cursor: &Cursor<'_>, message: String) -> Self {
         self.related.push(Related {
-            pointer: cursor.pointer(),
+            place: Place::Here(cursor.pointer()),
             message,
         });
+        self
+    }
+
+    /// Says in which line of a text it is, from 0.
+    #[must_use]
+    pub fn in_line(mut self, line: u32) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// Names a place in another object.
+    #[must_use]
+    pub fn related_to(mut self, object: &Object, pointer: &Pointer, message: String) -> Self {
+        self.related.push(Related {
+            place: Place::Elsewhere(object.node.nearest(pointer).mark),
+            message,
+        });
+        self
+    }
+
+    /// Bounds what may happen, whatever is configured.
+    #[must_use]
+    pub fn at_most(mut self, enforcement: Enforcement) -> Self {
+        self.at_most = Some(self.at_most.map_or(enforcement, |e| e.min(enforcement)));
+        self
+    }
+
+    /// Something is missing, but not everything could be looked into: a warning at most, which says
+    /// so.
+    #[must_use]
+    pub fn in_an_open_world(mut self, gap: Option<&Gap>) -> Self {
+        if let Some(gap) = gap {
+            self.message = format!(
+                "{}; it may come from {}, which is not judged here",
+                self.message, gap.what
+            );
+            return self.at_most(Enforcement::Warn);
+        }
         self
     }
 }
@@ -360,8 +540,8 @@ impl Quantity {
     /// The text of a quantity as it was written.
     pub fn written(node: &Node) -> String {
         match &node.value {
-            crate::Value::String(s) => s.to_string(),
-            crate::Value::Number(n) => n.to_string(),
+            Value::String(s) => s.to_string(),
+            Value::Number(n) => n.to_string(),
             _ => String::new(),
         }
     }

@@ -15,6 +15,20 @@ pub struct Stage {
     pub order: u32,
     /// A ceiling for the enforcement of every policy in this stage.
     pub ceiling: Option<Enforcement>,
+    /// Which policies an annotation on an object may waive; where nothing is configured, all, and
+    /// none in production.
+    pub annotation_waivers: Option<AnnotationWaivers>,
+}
+
+/// Which policies an annotation on an object may waive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnnotationWaivers {
+    /// All that can be waived by annotation at all.
+    All,
+    /// None.
+    None,
+    /// These.
+    Only(Vec<String>),
 }
 
 /// What a stage is for.
@@ -120,6 +134,7 @@ impl Stage {
             tier: name.tier,
             order: name.order,
             ceiling: None,
+            annotation_waivers: None,
         }
     }
 
@@ -130,6 +145,7 @@ impl Stage {
             tier: Tier::Other,
             order: ORDER_SHARED,
             ceiling: None,
+            annotation_waivers: None,
         }
     }
 
@@ -140,7 +156,28 @@ impl Stage {
             tier: Tier::Other,
             order: ORDER_UNKNOWN,
             ceiling: None,
+            annotation_waivers: None,
         }
+    }
+
+    /// Whether an annotation may waive a policy in this stage.
+    pub fn lets_annotation_waive(&self, policy: &str) -> bool {
+        match &self.annotation_waivers {
+            Some(AnnotationWaivers::All) => true,
+            Some(AnnotationWaivers::None) => false,
+            Some(AnnotationWaivers::Only(ids)) => ids.iter().any(|id| id == policy),
+            None => self.tier != Tier::Production,
+        }
+    }
+
+    /// How strict a stage is beside others: production before anything else, then no ceiling before
+    /// a low one, then the order of promotion.
+    pub fn strictness(&self) -> (bool, Enforcement, u32) {
+        (
+            self.tier == Tier::Production,
+            self.ceiling.unwrap_or(Enforcement::Deny),
+            self.order,
+        )
     }
 
     /// The order of promotion; stages of one step in the order of their names.

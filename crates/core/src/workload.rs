@@ -79,16 +79,36 @@ pub fn pod_template<'a>(
     Some(PodTemplate { object, path })
 }
 
+fn descend(cursor: &Cursor<'_>, path: &[&str], f: &mut dyn FnMut(&Cursor<'_>)) {
+    match path {
+        [] => f(cursor),
+        [first, rest @ ..] => descend(&cursor.member(first), rest, f),
+    }
+}
+
 impl<'a> PodTemplate<'a> {
     /// Calls `f` with the place of the pod's `spec`.
     pub fn with_spec(&self, f: &mut dyn FnMut(&Cursor<'_>)) {
-        fn descend(cursor: &Cursor<'_>, path: &[&str], f: &mut dyn FnMut(&Cursor<'_>)) {
-            match path {
-                [] => f(cursor),
-                [first, rest @ ..] => descend(&cursor.member(first), rest, f),
-            }
-        }
         descend(&Cursor::root(self.object), self.path, f);
+    }
+
+    /// The pod's labels, as far as they are written.
+    pub fn labels(&self) -> Option<&'a Node> {
+        self.object
+            .path(self.parent())?
+            .path(&["metadata", "labels"])
+    }
+
+    /// Calls `f` with the place of the pod's labels.
+    pub fn with_labels(&self, f: &mut dyn FnMut(&Cursor<'_>)) {
+        let mut path = self.parent().to_vec();
+        path.extend(["metadata", "labels"]);
+        descend(&Cursor::root(self.object), &path, f);
+    }
+
+    /// The way to what holds the pod's `spec` and `metadata`.
+    fn parent(&self) -> &'static [&'static str] {
+        &self.path[..self.path.len() - 1]
     }
 
     /// The pod's `spec`.

@@ -1,12 +1,13 @@
 //! From a pointer in an object to the line that a person would edit.
 
 use stagegate_core::{
-    Enforcement, FileId, Finding, Location, Mark, Object, Pointer, Severity, Stage, Status,
+    Enforcement, FileId, Finding, Location, Mark, Meta, Namespace, Object, Place, Pointer,
+    REASON_ANNOTATION, Severity, Stage, Status, WaivedBy, Waiver,
 };
 use stagegate_render::Tree;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::report::{FindingReport, ObjectReport, OriginReport, RelatedReport};
+use crate::report::{FindingReport, ObjectReport, OriginReport, RelatedReport, WaiverReport};
 
 /// A finding in one stage, with what tells it from others.
 pub(crate) struct Located {
@@ -26,7 +27,21 @@ pub(crate) struct Identity {
     status: Status,
 }
 
-pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Finding) -> Located {
+impl Located {
+    /// Where the finding was written.
+    pub(crate) fn mark(&self) -> Mark {
+        self.identity.mark
+    }
+}
+
+pub(crate) fn finding(
+    tree: &Tree,
+    stage: &Stage,
+    object: &Object,
+    finding: Finding,
+    waivers: &[Waiver],
+) -> Located {
+    let waiver = waiver_report(&finding, Some(object), waivers);
     let violation = finding.violation;
     let mark = object.node.nearest(&violation.pointer).mark;
     let location = place(tree, object, mark);
@@ -44,7 +59,10 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
         .related
         .into_iter()
         .filter_map(|r| {
-            let mark = object.node.nearest(&r.pointer).mark;
+            let mark = match &r.place {
+                Place::Here(pointer) => object.node.nearest(pointer).mark,
+                Place::Elsewhere(mark) => *mark,
+            };
             relate(tree, mark, r.message)
         })
         .collect();
@@ -71,6 +89,8 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
             severity: finding.severity,
             enforcement: finding.enforcement,
             status: finding.status,
+            waiver,
+            block: block(&finding.meta, object),
             stage: stage.name.clone(),
             stages: vec![stage.name.clone()],
             object: finding.object.as_ref().map(ObjectReport::of),
@@ -83,6 +103,91 @@ pub(crate) fn finding(tree: &Tree, stage: &Stage, object: &Object, finding: Find
             fingerprint,
         },
     }
+}
+
+/// A finding about a file.
+pub(crate) fn file_finding(
+    tree: &Tree,
+    stage: &Stage,
+    path: &str,
+    mark: Mark,
+    finding: Finding,
+    waivers: &[Waiver],
+) -> Located {
+    let waiver = waiver_report(&finding, None, waivers);
+    let violation = finding.violation;
+    let location = tree
+        .sources()
+        .locate(mark)
+        .unwrap_or_else(|| beginning(path.to_owned()));
+    let fingerprint = fingerprint(&[&finding.meta.id, &violation.key, path]);
+    let help = violation
+        .help
+        .unwrap_or_else(|| finding.meta.help.to_string());
+    let chain = tree.sources().path(mark.file).into_iter().collect();
+    Located {
+        identity: Identity {
+            policy: finding.meta.id.to_string(),
+            mark,
+            key: violation.key,
+            enforcement: finding.enforcement,
+            severity: finding.severity,
+            status: finding.status,
+        },
+        report: FindingReport {
+            policy: finding.meta.id.to_string(),
+            category: finding.meta.category.to_string(),
+            severity: finding.severity,
+            enforcement: finding.enforcement,
+            status: finding.status,
+            waiver,
+            block: None,
+            stage: stage.name.clone(),
+            stages: vec![stage.name.clone()],
+            object: None,
+            pointer: violation.pointer.to_string(),
+            message: violation.message,
+            help,
+            location,
+            origin: OriginReport {
+                renderer: "plain",
+                chain,
+            },
+            related: Vec::new(),
+            fingerprint,
+        },
+    }
+}
+
+/// Why a finding is waived.
+fn waiver_report(
+    finding: &Finding,
+    object: Option<&Object>,
+    waivers: &[Waiver],
+) -> Option<WaiverReport> {
+    match finding.waiver? {
+        WaivedBy::Configuration(i) => waivers.get(i).map(|waiver| WaiverReport {
+            reason: waiver.reason.clone().unwrap_or_default(),
+            expires: waiver.expires.map(|date| date.to_string()),
+        }),
+        WaivedBy::Annotation => Some(WaiverReport {
+            reason: object
+                .and_then(|o| o.annotation(REASON_ANNOTATION))
+                .unwrap_or_default()
+                .to_owned(),
+            expires: None,
+        }),
+    }
+}
+
+/// What one block of the text tells at once: the objects of a namespace, for policies about the
+/// namespace as a whole.
+fn block(meta: &Meta, object: &Object) -> Option<String> {
+    meta.by_namespace.then(|| match object.namespace() {
+        Namespace::Named(name) => format!("namespace {name}"),
+        Namespace::Unknown(".") => "no namespace".to_owned(),
+        Namespace::Unknown(root) => format!("no namespace, in {root}"),
+    })
 }
 
 /// Whether taking `removed` out can be why there is a violation at `pointer`: it is that place,
@@ -101,18 +206,20 @@ fn explains(removed: &Pointer, pointer: &Pointer, key: &str) -> bool {
 }
 
 fn place(tree: &Tree, object: &Object, mark: Mark) -> Location {
-    tree.sources().locate(mark).unwrap_or_else(|| Location {
-        path: object
-            .origin
-            .chain
-            .last()
-            .and_then(|f| path(tree, *f))
-            .unwrap_or_default(),
+    tree.sources().locate(mark).unwrap_or_else(|| {
+        let file = object.origin.chain.last();
+        beginning(file.and_then(|f| path(tree, *f)).unwrap_or_default())
+    })
+}
+
+fn beginning(path: String) -> Location {
+    Location {
+        path,
         line: 1,
         column: 1,
         end_line: 1,
         end_column: 1,
-    })
+    }
 }
 
 fn relate(tree: &Tree, mark: Mark, message: String) -> Option<RelatedReport> {

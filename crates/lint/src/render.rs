@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use stagegate_core::{Object, Stage};
+use stagegate_core::{Gap, Object, Stage};
 use stagegate_render::{Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join};
-use stagegate_repo::{Entry, EntryKind, Fate, Layout};
+use stagegate_repo::{Entry, EntryKind, Fate, FileNote, JudgedFile, Layout, Secrets};
 
+use crate::external::{self, ExternalSource};
 use crate::{Progress, Step};
 
 /// A repository whose stages are rendered.
@@ -21,6 +22,16 @@ pub struct Repository {
     pub entries: Vec<Entry>,
     /// What could not be read or rendered, each once, sorted by path.
     pub failures: Vec<Failure>,
+    /// Files that are no manifests and are judged all the same.
+    pub files: Vec<JudgedFile>,
+    /// What programs read differently.
+    pub ambiguities: Vec<FileNote>,
+    /// What is deployed and lies outside of the repository.
+    pub external: Vec<ExternalSource>,
+    /// Where secrets stand.
+    pub secrets: Secrets,
+    /// Everything was asked for: no stage was left out.
+    pub complete: bool,
 }
 
 /// A stage as the cluster will get it.
@@ -32,6 +43,8 @@ pub struct RenderedStage {
     pub paths: Vec<String>,
     /// Its objects: those of plain manifests by path, then those of kustomizations by folder.
     pub objects: Vec<Arc<Object>>,
+    /// What belongs to it and could not be looked into.
+    pub gaps: Vec<Gap>,
 }
 
 /// Renders the stages of a repository, only those named in `only` where that is given.
@@ -40,6 +53,7 @@ pub fn render(
     tree: &Tree,
     renderer: &dyn Renderer,
     only: &[String],
+    self_urls: &[String],
     progress: Progress<'_>,
 ) -> Repository {
     let mut repository = Repository {
@@ -47,6 +61,11 @@ pub fn render(
         shared: Vec::new(),
         entries: layout.entries,
         failures: layout.failures,
+        files: layout.files,
+        ambiguities: layout.ambiguities,
+        external: Vec::new(),
+        secrets: layout.secrets,
+        complete: only.is_empty(),
     };
     let layout_failures: BTreeSet<String> =
         repository.failures.iter().map(|f| f.path.clone()).collect();
@@ -74,23 +93,52 @@ pub fn render(
         .collect();
 
     let mut objects: Vec<Vec<Arc<Object>>> = stages.iter().map(|_| Vec::new()).collect();
+    let mut gaps: Vec<Vec<Gap>> = stages.iter().map(|_| Vec::new()).collect();
     for (stage, root, result) in rendered {
         match result {
             Ok(rendered) => objects[stage].extend(rendered.into_iter().map(Arc::new)),
             Err(failures) => {
+                gaps[stage].push(Gap {
+                    namespace: None,
+                    what: format!("the kustomization in {root}"),
+                });
+                let (remote, local): (Vec<Failure>, Vec<Failure>) =
+                    failures.into_iter().partition(|f| f.external);
                 broken.insert(root.to_owned());
-                repository.failures.extend(failures);
+                let is_remote_only = local.is_empty() && !holds_objects(root, tree);
+                if !is_remote_only {
+                    repository
+                        .failures
+                        .extend(remote.iter().map(not_rendered_for));
+                }
+                let stage = &stages[stage].stage;
+                repository.external.extend(
+                    remote
+                        .into_iter()
+                        .map(|failure| ExternalSource::of_failure(stage, failure)),
+                );
+                repository.failures.extend(local);
             }
         }
     }
-    for (stage, rendered) in stages.into_iter().zip(objects) {
+    for ((stage, rendered), gaps) in stages.into_iter().zip(objects).zip(gaps) {
         let mut objects = stage.objects;
         objects.extend(rendered);
         repository.stages.push(RenderedStage {
             stage: stage.stage,
             paths: stage.paths,
             objects,
+            gaps,
         });
+    }
+    for stage in &mut repository.stages {
+        let found = external::sources(&stage.stage, &stage.objects, tree, self_urls);
+        stage.gaps.extend(found.iter().map(ExternalSource::gap));
+        stage.gaps.sort();
+        repository.external.extend(found);
+    }
+    for failure in &mut repository.failures {
+        hide_secrets(failure, &repository.secrets, tree);
     }
     // A file that does not parse is told by itself, with its line; kustomize's word for it is not
     // told again for every overlay.
@@ -121,6 +169,9 @@ pub fn render(
     }
     // Rendered as neighbours of the chosen stages, not to be judged.
     repository.stages.retain(|s| chosen(&s.stage.name));
+    repository.files.retain(|f| chosen(&f.stage.name));
+    repository.ambiguities.retain(|a| chosen(&a.stage.name));
+    repository.external.retain(|e| chosen(&e.stage.name));
     for entry in &mut repository.entries {
         let root = join(stagegate_render::parent(&entry.path), ".");
         if entry.kind == EntryKind::Kustomization
@@ -132,3 +183,42 @@ pub fn render(
     }
     repository
 }
+
+/// Whether a kustomization, by itself or through its bases, has anything local that would be
+/// judged.
+fn holds_objects(root: &str, tree: &Tree) -> bool {
+    stagegate_render::local_sources(tree, root)
+}
+
+/// What else a kustomization holds was not judged either, and that is local.
+fn not_rendered_for(remote: &Failure) -> Failure {
+    Failure {
+        message: format!(
+            "not rendered, and what is local in it not judged: {}",
+            remote.message
+        ),
+        external: false,
+        ..remote.clone()
+    }
+}
+
+/// A renderer may repeat what it was given.
+fn hide_secrets(failure: &mut Failure, secrets: &Secrets, tree: &Tree) {
+    for mark in &secrets.marks {
+        let Some(source) = tree.sources().get(mark.file) else {
+            continue;
+        };
+        let text = source.text.get(mark.start as usize..mark.end as usize);
+        let text = text.unwrap_or_default().trim_matches(['"', '\'']);
+        // The name of a literal is no secret, its value is.
+        let value = text.split_once('=').map_or(text, |(_, value)| value);
+        for part in [text, value] {
+            if part.len() >= SHORTEST_SECRET && failure.message.contains(part) {
+                failure.message = failure.message.replace(part, "…");
+            }
+        }
+    }
+}
+
+/// Shorter texts stand everywhere.
+const SHORTEST_SECRET: usize = 4;

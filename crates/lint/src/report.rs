@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use stagegate_core::{
-    Enforcement, FileId, Location, Object, ObjectRef, PolicyError, Severity, Status, Violation,
+    Enforcement, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status, Violation,
 };
 use stagegate_render::{Failure, Tree};
 use stagegate_repo::Fate;
 
-use crate::{Coverage, CoverageStatus, Repository, UNRENDERED};
+use crate::{Coverage, CoverageStatus, Redactions, Repository, UNRENDERED};
 
 /// The code of the error that there was nothing to judge.
 pub const NO_OBJECTS: &str = "no-objects";
@@ -26,6 +26,12 @@ pub struct Report {
     /// What was skipped on purpose: charts and dead manifests, which a person may miss.
     #[serde(skip)]
     pub notable: Vec<String>,
+    /// What a reader has to know besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Where secrets stand, which must not be shown.
+    #[serde(skip)]
+    pub redactions: Redactions,
 }
 
 /// A stage that was judged.
@@ -69,6 +75,12 @@ pub struct FindingReport {
     pub enforcement: Enforcement,
     /// Whether it counts.
     pub status: Status,
+    /// Why it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<WaiverReport>,
+    /// What is told in one block where there is a block.
+    #[serde(skip)]
+    pub block: Option<String>,
     /// The last of the stages in the order of promotion.
     pub stage: String,
     /// Every stage that has it.
@@ -89,6 +101,16 @@ pub struct FindingReport {
     pub related: Vec<RelatedReport>,
     /// The same for the same mistake, whatever moves around it.
     pub fingerprint: String,
+}
+
+/// Why a finding is waived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaiverReport {
+    /// The reason that the waiver gives.
+    pub reason: String,
+    /// The last day on which it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// An object's name tags. Unlike in an object itself, a missing namespace is said.
@@ -153,6 +175,8 @@ impl Report {
         repository: &Repository,
         findings: Vec<FindingReport>,
         mut errors: Vec<ErrorReport>,
+        notes: Vec<String>,
+        redactions: Redactions,
     ) -> Report {
         errors.sort_by(|a, b| {
             (&a.path, a.line, a.column, &a.message).cmp(&(&b.path, b.line, b.column, &b.message))
@@ -183,6 +207,8 @@ impl Report {
             findings,
             errors,
             notable: notable(repository),
+            notes,
+            redactions,
         }
     }
 
@@ -292,14 +318,10 @@ impl ErrorReport {
         }
     }
 
-    pub(crate) fn of_policy(
-        tree: &Tree,
-        policy: &str,
-        object: &Object,
-        error: &PolicyError,
-    ) -> ErrorReport {
+    pub(crate) fn of_policy(tree: &Tree, object: &Object, failure: &PolicyFailure) -> ErrorReport {
         let location = tree.sources().locate(object.node.mark);
         let at = location.as_ref();
+        let (policy, error) = (&failure.meta.id, &failure.error);
         ErrorReport {
             code: "policy-error",
             path: at.map_or_else(String::new, |l| l.path.clone()),
@@ -311,6 +333,19 @@ impl ErrorReport {
             ),
             help: None,
             location,
+        }
+    }
+
+    pub(crate) fn of_policy_in_file(path: &str, failure: &PolicyFailure) -> ErrorReport {
+        let (policy, error) = (&failure.meta.id, &failure.error);
+        ErrorReport {
+            code: "policy-error",
+            path: path.to_owned(),
+            line: 1,
+            column: 1,
+            message: format!("the policy {policy} could not judge this file: {error}"),
+            help: None,
+            location: None,
         }
     }
 

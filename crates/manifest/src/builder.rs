@@ -24,6 +24,8 @@ pub(crate) struct Builder<'a> {
     aliased: Work,
     /// End of the last token, where the search for a block scalar's header begins.
     behind: usize,
+    /// There is something that programs read in different ways: see [`crate::ambiguities`].
+    pub(crate) ambiguous: bool,
 }
 
 /// Counts nodes, as go-yaml counts its decode operations.
@@ -84,6 +86,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             aliased: 0,
             behind: 0,
+            ambiguous: false,
         }
     }
 
@@ -131,6 +134,7 @@ impl<'a> Builder<'a> {
         self.check_scalar(style, start, end)?;
         self.behind = end;
         self.nodes += 1;
+        self.ambiguous |= is_merge || (style == ScalarStyle::Plain && scalar::is_old_boolean(text));
         if is_merge {
             self.set_key(Key::Merge(mark));
             return Ok(());

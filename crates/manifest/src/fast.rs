@@ -84,6 +84,13 @@ impl Reader<'_> {
         self.line.at_end = true;
     }
 
+    /// A plain scalar. What other programs read otherwise goes the long way, which notes it.
+    fn meaning(&self, text: &str) -> Option<Value> {
+        let value = scalar::plain(text, self.profile).ok()?;
+        let is_boolean = matches!(value, Value::Bool(_));
+        (!is_boolean || !scalar::is_old_boolean(text)).then_some(value)
+    }
+
     /// Whether the next line is a list's item at this indentation.
     fn at_item(&self, indent: usize) -> bool {
         !self.line.at_end && self.line.indent == indent && self.is_dash(self.line.content)
@@ -349,7 +356,7 @@ impl Reader<'_> {
         if !word(self.bytes[at]) || !matches!(behind, Some(b',' | b']' | b'}')) {
             return None;
         }
-        let value = scalar::plain(&self.text[at..at + len], self.profile).ok()?;
+        let value = self.meaning(&self.text[at..at + len])?;
         Some((
             Node {
                 mark: self.mark(at, at + len),
@@ -368,10 +375,7 @@ impl Reader<'_> {
         if content.contains(": ") || content.ends_with(':') {
             return None;
         }
-        Some((
-            scalar::plain(content, self.profile).ok()?,
-            at + content.len(),
-        ))
+        Some((self.meaning(content)?, at + content.len()))
     }
 
     /// A literal block, `|` or `|-`, whose header begins at `at`.

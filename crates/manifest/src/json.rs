@@ -17,6 +17,7 @@ pub(crate) fn load(file: FileId, source: &Source) -> Loaded {
         return Loaded {
             documents: Vec::new(),
             problems: vec![problem],
+            ambiguous: false,
         };
     }
     let mut reader = Reader {
@@ -42,6 +43,7 @@ pub(crate) fn load(file: FileId, source: &Source) -> Loaded {
     Loaded {
         documents,
         problems,
+        ambiguous: false,
     }
 }
 

@@ -9,8 +9,10 @@
 //!                           └── { … } ───── jiter ──────────────────────────> Node
 //! ```
 
+mod ambiguity;
 mod builder;
 mod decode;
+mod dotenv;
 mod fast;
 mod json;
 mod list;
@@ -21,7 +23,9 @@ mod yaml;
 
 use stagegate_core::{FileId, Mark, Node};
 
+pub use ambiguity::{Ambiguity, ambiguities};
 pub use decode::{Decoded, decode};
+pub use dotenv::dotenv;
 pub use list::expand_list;
 pub use sources::{Source, Sources};
 
@@ -52,6 +56,8 @@ pub struct Loaded {
     pub documents: Vec<Node>,
     /// What could not be read, or not as it was meant.
     pub problems: Vec<Problem>,
+    /// Something in it may be read differently by another program: [`ambiguities`] tells what.
+    pub ambiguous: bool,
 }
 
 /// Something wrong with a file.

@@ -27,6 +27,12 @@ pub(crate) fn plain(text: &str, profile: Profile) -> Resolved {
     Ok(value)
 }
 
+/// Whether a plain scalar is a word that YAML 1.1 takes for true or false, and YAML 1.2 for text.
+pub(crate) fn is_old_boolean(text: &str) -> bool {
+    matches!(word(text, Profile::Apply), Some(Value::Bool(_)))
+        && word(text, Profile::Kustomize).is_none()
+}
+
 fn word(text: &str, profile: Profile) -> Option<Value> {
     Some(match text {
         "~" | "null" | "Null" | "NULL" => Value::Null,

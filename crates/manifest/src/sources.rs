@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use stagegate_core::{FileId, Location, Mark};
+use stagegate_core::{FileId, FileNames, Location, Mark};
 
 use crate::Decoded;
 
@@ -67,9 +67,38 @@ impl Sources {
         self.get(file).map(|source| source.path.clone())
     }
 
+    /// The mark of a line, from 0, of the text that was written at a mark. Only of literal blocks
+    /// (`|`), whose lines are those of the text; for others the mark itself.
+    pub fn line_of_text(&self, mark: Mark, line: u32) -> Mark {
+        let narrowed = self.get(mark.file).and_then(|source| {
+            let text = source.text.get(mark.start as usize..mark.end as usize)?;
+            let mut lines = text.split_inclusive('\n');
+            let header = lines.next().filter(|header| header.starts_with('|'))?;
+            let mut start = mark.start as usize + header.len();
+            for _ in 0..line {
+                start += lines.next()?.len();
+            }
+            let content = lines.next()?.trim_end();
+            let end = start + content.len();
+            start += content.len() - content.trim_start().len();
+            Some(Mark::new(
+                mark.file,
+                crate::yaml::offset(start),
+                crate::yaml::offset(end),
+            ))
+        });
+        narrowed.unwrap_or(mark)
+    }
+
     /// Lines and columns of a mark.
     pub fn locate(&self, mark: Mark) -> Option<Location> {
         self.get(mark.file).map(|source| source.locate(mark))
+    }
+}
+
+impl FileNames for Sources {
+    fn path(&self, file: FileId) -> Option<String> {
+        Sources::path(self, file)
     }
 }
 
@@ -143,5 +172,21 @@ mod tests {
         let end = sources.locate(Mark::new(file, 999, 999)).unwrap();
         assert_eq!((end.line, end.column), (3, 1));
         assert_eq!(sources.locate(Mark::NONE), None);
+    }
+
+    #[test]
+    fn lines_of_literal_blocks_are_found() {
+        let sources = Sources::new();
+        let text = "run: |\n  a\n\n    b  \nx: 'c'\n";
+        let file = sources.add("a.yaml".to_owned(), decode(text.into()));
+        let block = Mark::new(file, 5, 22);
+        let line = |n| {
+            let mark = sources.line_of_text(block, n);
+            &text[mark.start as usize..mark.end as usize]
+        };
+        assert_eq!([line(0), line(1), line(2)], ["a", "", "b"]);
+        assert_eq!(sources.line_of_text(block, 9), block);
+        let quoted = Mark::new(file, 22, 25);
+        assert_eq!(sources.line_of_text(quoted, 0), quoted);
     }
 }

@@ -84,7 +84,9 @@ impl<'a> Document<'a> {
             self.profile,
             &mut loaded.problems,
         );
-        match self.parse(&mut builder) {
+        let parsed = self.parse(&mut builder);
+        loaded.ambiguous |= builder.ambiguous;
+        match parsed {
             Ok(root) => loaded
                 .documents
                 .extend(root.filter(|n| !matches!(n.value, Value::Null))),

@@ -4,16 +4,59 @@
 //! Parameters, How to fix and Controls; `stagegate explain` prints it. Its cases are folders in
 //! `testdata/policies/<id>/`.
 
+mod availability;
+mod calico;
+mod credentials;
 mod gitops;
+mod network;
+mod observability;
+mod pods;
 mod resources;
+mod security;
+mod shell;
 mod workload;
 
-use stagegate_core::Policy;
+use stagegate_core::{Context, Labels, Meta, Parameters, Policy, PolicyError, Violation};
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
 /// The id of the policy that stands for everything that should have been judged and was not.
 pub use gitops::unrendered::ID as UNRENDERED;
+
+pub use gitops::ambiguous_scalar::ID as AMBIGUOUS_SCALAR;
+pub use gitops::external_source::ID as EXTERNAL_SOURCE;
+
+/// A policy that stands for what is found elsewhere: by the reader, a renderer, or the accounting of
+/// waivers. It judges nothing itself.
+struct StandsFor(Meta);
+
+impl Policy for StandsFor {
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+
+    fn review(&self, _: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A policy's parameters, written as the `properties` of a JSON Schema.
+fn parameters(properties: serde_json::Value) -> Parameters {
+    match properties {
+        serde_json::Value::Object(properties) => properties,
+        _ => Parameters::new(),
+    }
+}
+
+/// The labels of a namespace, as far as they are known: those of its object, and its name.
+fn namespace_labels<'a>(cx: &Context<'a>, name: &'a str) -> Labels<'a> {
+    let namespace = cx
+        .of_kind("", "Namespace")
+        .find(|namespace| namespace.reference.name == name);
+    namespace
+        .map_or_else(Labels::default, |namespace| namespace.labels())
+        .implying("kubernetes.io/metadata.name", name)
+}
 
 #[cfg(test)]
 mod tests {
@@ -62,12 +105,9 @@ mod tests {
                 "{}",
                 meta.id
             );
-            for parameter in meta.parameters.iter() {
-                assert!(
-                    meta.manual.contains(&format!("`{}`", parameter.name)),
-                    "{}",
-                    meta.id
-                );
+            for (name, schema) in &meta.parameters {
+                assert!(schema["description"].is_string());
+                assert!(meta.manual.contains(&format!("`{name}`")), "{}", meta.id);
             }
             for control in meta.controls.iter() {
                 assert!(

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::json;
 use stagegate_core::{
-    Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
-    ObjectRef, Parameter, ParameterKind, Quantity, Scope, Severity, Subject, Value, Violation,
-    pod_template,
+    Ask, Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
+    Object, Operation, Parameters, Quantity, Value, Violation, pod_template,
 };
 
 /// Pod-level resources are on by default since this version (feature PodLevelResources, beta).
@@ -14,56 +14,40 @@ const POD_LEVEL_RESOURCES: KubernetesVersion = KubernetesVersion {
     minor: 34,
 };
 
-const LIMIT_RANGE_DEFAULTS: Parameter = Parameter {
-    name: "limitRangeDefaults",
-    kind: ParameterKind::Bool(false),
-    description: "the defaults of a LimitRange in the same namespace count",
-};
+/// The parameters of a rule about resources: the list that is named after it, and whether the
+/// defaults of a LimitRange count.
+fn parameters(field: &str, description: &str) -> Parameters {
+    crate::parameters(json!({
+        field: {
+            "type": "array",
+            "items": {"type": "string"},
+            "default": ["memory", "cpu"],
+            "description": description,
+        },
+        "limitRangeDefaults": {
+            "type": "boolean",
+            "default": false,
+            "description": "the defaults of a LimitRange in the same namespace count",
+        },
+    }))
+}
 
-pub(crate) static LIMITS_PARAMETERS: [Parameter; 2] = [
-    Parameter {
-        name: "limits",
-        kind: ParameterKind::Strings(&["memory", "cpu"]),
-        description: "the resources that must have a limit",
-    },
-    LIMIT_RANGE_DEFAULTS,
-];
-
-pub(crate) static REQUESTS_PARAMETERS: [Parameter; 2] = [
-    Parameter {
-        name: "requests",
-        kind: ParameterKind::Strings(&["memory", "cpu"]),
-        description: "the resources that must be requested",
-    },
-    LIMIT_RANGE_DEFAULTS,
-];
-
-/// The metadata of a rule about resources.
-pub(crate) fn meta(
-    id: &'static str,
-    title: &'static str,
-    severity: Severity,
-    help: &'static str,
-    parameters: &'static [Parameter],
-    source: &str,
-) -> Meta {
+/// The metadata of a rule about resources: `field` names its parameter.
+pub(crate) fn meta(native: Meta, field: &str, description: &str) -> Meta {
     Meta {
-        id: Cow::Borrowed(id),
-        title: Cow::Borrowed(title),
-        category: Cow::Borrowed("workload"),
-        severity,
         enforcement: Enforcement::Deny,
-        production: None,
-        scope: Scope::Object,
         matches: Matches::Workloads,
-        parameters: Cow::Borrowed(parameters),
-        help: Cow::Borrowed(help),
-        manual: Cow::Owned(Meta::manual_of_source(source)),
+        // Resizing a pod in place changes nothing but its resources.
+        asks: Cow::Borrowed(&[Ask {
+            operation: Operation::Update,
+            subresource: "resize",
+        }]),
+        parameters: parameters(field, description),
         controls: Cow::Borrowed(&[Control {
             source: "NSA/CISA Kubernetes Hardening Guide 1.2",
             id: "Resource policies",
         }]),
-        always: false,
+        ..native
     }
 }
 
@@ -160,7 +144,7 @@ fn example(resource: &str) -> &'static str {
 /// The pod around a container.
 pub(crate) struct Pod<'a> {
     spec: &'a Cursor<'a>,
-    reference: &'a ObjectRef,
+    object: &'a Object,
     version: KubernetesVersion,
 }
 
@@ -196,13 +180,7 @@ impl Pod<'_> {
         if !cx.flag("limitRangeDefaults") {
             return None;
         }
-        // The namespace that nobody names is `default` at the latest in the cluster.
-        let namespace =
-            |reference: &ObjectRef| reference.namespace.clone().unwrap_or("default".to_owned());
-        cx.world
-            .inventory
-            .of_kind("", "LimitRange")
-            .filter(|range| namespace(&range.reference) == namespace(self.reference))
+        cx.beside(self.object, "", "LimitRange")
             .filter_map(|range| range.node.path(&["spec", "limits"]))
             .flat_map(Node::items)
             .filter(|item| item.get("type").and_then(Node::as_str) == Some("Container"))
@@ -219,11 +197,11 @@ impl Pod<'_> {
 
 /// Calls `f` with every container of the reviewed workload, and its pod.
 pub(crate) fn for_each_container(cx: &Context<'_>, f: &mut dyn FnMut(&Container<'_>, &Pod<'_>)) {
-    with_spec(cx, &mut |spec, reference| {
+    with_spec(cx, &mut |spec, object| {
         let version = cx.settings.kubernetes_version;
         let pod = Pod {
             spec,
-            reference,
+            object,
             version,
         };
         Container::for_each(spec, |container| f(container, &pod));
@@ -237,13 +215,10 @@ pub(crate) fn with_pod_resources(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>
     }
 }
 
-fn with_spec(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>, &ObjectRef)) {
-    let Subject::Review(review) = cx.subject else {
-        return;
-    };
-    let Some(object) = review.object else { return };
+fn with_spec(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>, &Object)) {
+    let Some(object) = cx.object() else { return };
     let reference = &object.reference;
     if let Some(template) = pod_template(&object.node, &reference.api_version, &reference.kind) {
-        template.with_spec(&mut |spec| f(spec, reference));
+        template.with_spec(&mut |spec| f(spec, object));
     }
 }

@@ -49,6 +49,7 @@ impl Closure {
                     mark: reference.mark,
                     message: format!("{:?} leads back to itself: a circle", reference.path),
                     help: None,
+                    external: false,
                 });
             }
             return;
@@ -66,6 +67,7 @@ impl Closure {
                         mark: reference.mark,
                         message: format!("the folder {:?} has no kustomization", reference.path),
                         help: Some("add a kustomization.yaml to it, or name its files".to_owned()),
+                        external: false,
                     });
                 }
                 return;
@@ -77,6 +79,7 @@ impl Closure {
                 mark,
                 message: "helmCharts are not rendered by this version of stagegate".to_owned(),
                 help: None,
+                external: false,
             });
         }
         if from.is_none() && kustomization.component {
@@ -85,6 +88,7 @@ impl Closure {
                 mark: kustomization.mark,
                 message: "a component renders nothing by itself".to_owned(),
                 help: Some("judge a kustomization that uses it".to_owned()),
+                external: false,
             });
         }
         for plugin in &kustomization.inline_plugins {
@@ -119,17 +123,20 @@ impl Closure {
             mark: reference.mark,
             message,
             help,
+            external: false,
         };
         let is_file = metadata.as_ref().is_ok_and(std::fs::Metadata::is_file);
         // kustomize asks the network first for what looks like a URL, whatever there is on disk.
         if reference.path.contains("://") || (reference.is_remote() && !is_file) {
-            failures.push(failure(
+            let mut remote = failure(
                 format!(
                     "{:?} is remote, and stagegate does not use the network",
                     reference.path
                 ),
                 Some("copy it into the repository and name the copy".to_owned()),
-            ));
+            );
+            remote.external = true;
+            failures.push(remote);
             return;
         }
         match (metadata, reference.role) {
@@ -196,6 +203,22 @@ impl Closure {
     }
 }
 
+/// Whether a kustomization names anything local that makes objects, by itself or through its bases.
+pub fn local_sources(tree: &Tree, root: &str) -> bool {
+    let mut closure = Closure {
+        root: root.to_owned(),
+        by_folder: BTreeMap::new(),
+    };
+    closure.follow(tree, root, None, &mut Vec::new(), &mut Vec::new());
+    closure.by_folder.iter().any(|(folder, kustomization)| {
+        let is_local = |reference: &Reference| {
+            let path = tree.absolute(&join(folder, &reference.path));
+            !reference.is_remote() && path.is_file() && reference.role == Role::Resource
+        };
+        !kustomization.generators.is_empty() || kustomization.references.iter().any(is_local)
+    })
+}
+
 /// Looks into files of generators and transformers for paths that lead to the network.
 fn plugin_files(tree: &Tree, path: &str, is_folder: bool, failures: &mut Vec<Failure>) {
     let files = if is_folder {
@@ -255,6 +278,7 @@ fn network_plugin(file: &str, node: &Node) -> Option<Failure> {
             mark: remote.mark,
             message: "a remote file, and stagegate does not use the network".to_owned(),
             help: Some("copy it into the repository and name the copy".to_owned()),
+            external: false,
         });
     }
     let below = node.entries().iter().map(|e| &e.node).chain(node.items());
@@ -277,6 +301,7 @@ pub(crate) fn read_folder(
             path,
             mark: Mark::NONE,
             help: None,
+            external: false,
         }])),
     }
 }

@@ -170,6 +170,7 @@ impl Renderer for ExternalKustomize {
                 mark,
                 message,
                 help,
+                external: false,
             }]
         };
         let Some(program) = &self.program else {

@@ -25,8 +25,10 @@ pub struct Kustomization {
     pub references: Vec<Reference>,
     /// Patches in the order in which they are applied.
     pub patches: Vec<Patch>,
-    /// Names of generated ConfigMaps and Secrets with the place of their generators.
-    pub generators: Vec<(String, Mark)>,
+    /// Generators of ConfigMaps and Secrets.
+    pub generators: Vec<Generator>,
+    /// Where it holds what may be a secret: literals of generators, patches of Secrets.
+    pub secrets: Vec<Mark>,
     /// What it puts before every name.
     pub name_prefix: String,
     /// What it puts behind every name.
@@ -67,6 +69,15 @@ pub enum Role {
     Plugin,
 }
 
+/// What makes a ConfigMap or a Secret.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    /// The name of what it makes, without the hash of its content.
+    pub name: String,
+    /// The generator.
+    pub node: Node,
+}
+
 /// A patch, in a file or in the kustomization itself.
 #[derive(Clone, Debug)]
 pub struct Patch {
@@ -90,6 +101,7 @@ impl Kustomization {
             mark,
             message,
             help: None,
+            external: false,
         };
         let loaded = load(file, source, Format::Yaml, Profile::Kustomize);
         if !loaded.problems.is_empty() {
@@ -124,6 +136,7 @@ impl Kustomization {
             references: Vec::new(),
             patches: Vec::new(),
             generators: Vec::new(),
+            secrets: Vec::new(),
             name_prefix: text("namePrefix").unwrap_or_default().to_owned(),
             name_suffix: text("nameSuffix").unwrap_or_default().to_owned(),
             managed_by_label: root.get("buildMetadata").is_some_and(|n| {
@@ -139,6 +152,7 @@ impl Kustomization {
             mark: root.mark,
         };
         kustomization.collect(&root);
+        kustomization.note_secret_patches();
         Ok(Some(kustomization))
     }
 
@@ -172,6 +186,10 @@ impl Kustomization {
             for generator in root.get(key).map_or(&[][..], Node::items) {
                 self.generator(generator);
             }
+        }
+        for generator in root.get("secretGenerator").map_or(&[][..], Node::items) {
+            let literals = generator.get("literals").map_or(&[][..], Node::items);
+            self.secrets.extend(literals.iter().map(|l| l.mark));
         }
         for chart in root.get("helmCharts").map_or(&[][..], Node::items) {
             for key in ["valuesFile", "additionalValuesFiles"] {
@@ -215,7 +233,10 @@ impl Kustomization {
 
     fn generator(&mut self, generator: &Node) {
         if let Some(name) = generator.get("name").and_then(Node::as_str) {
-            self.generators.push((name.to_owned(), generator.mark));
+            self.generators.push(Generator {
+                name: name.to_owned(),
+                node: generator.clone(),
+            });
         }
         for file in generator.get("files").map_or(&[][..], Node::items) {
             // `key=path`, or just the path.
@@ -230,6 +251,21 @@ impl Kustomization {
         if let Some(file) = generator.get("env") {
             self.refer(file, Role::Data);
         }
+    }
+
+    /// Inline patches that speak of Secrets, as far as a look at their text tells.
+    fn note_secret_patches(&mut self) {
+        let speaks_of_secrets = |patch: &Patch| {
+            let text = patch.inline.as_ref().and_then(Node::as_str);
+            let target = patch.target.as_ref().and_then(|t| t.get("kind"));
+            text.is_some_and(|t| t.contains("Secret") || t.contains("stringData"))
+                || target.and_then(Node::as_str) == Some("Secret")
+        };
+        let marks = self.patches.iter().filter(|p| speaks_of_secrets(p));
+        let marks: Vec<Mark> = marks
+            .filter_map(|p| p.inline.as_ref().map(|n| n.mark))
+            .collect();
+        self.secrets.extend(marks);
     }
 
     fn patch_file(&mut self, path: &Node, target: Option<Node>) {

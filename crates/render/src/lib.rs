@@ -15,9 +15,10 @@ mod tree;
 
 use stagegate_core::{Mark, Object};
 
+pub use closure::local_sources;
 pub use external::{ExternalKustomize, Program, REFUSED};
 pub use kustomization::{
-    FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Kustomization, Patch, Reference, Role,
+    FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Generator, Kustomization, Patch, Reference, Role,
 };
 pub use paths::{join, parent};
 pub use plain::{PlainFile, read as read_plain};
@@ -44,4 +45,26 @@ pub struct Failure {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    /// What was not judged lies outside of the repository.
+    pub external: bool,
+}
+
+impl Failure {
+    /// Something local that cannot be read or rendered.
+    pub fn new(path: impl Into<String>, mark: Mark, message: impl Into<String>) -> Failure {
+        Failure {
+            path: path.into(),
+            mark,
+            message: message.into(),
+            help: None,
+            external: false,
+        }
+    }
+
+    /// Says what would be right.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Failure {
+        self.help = Some(help.into());
+        self
+    }
 }

@@ -14,10 +14,12 @@ pub struct PlainFile {
     pub others: Vec<Node>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// Something in it may be read differently by another program.
+    pub ambiguous: bool,
 }
 
-/// Reads a file of manifests.
-pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
+/// Reads a file of manifests; `root` is the folder that it is deployed with.
+pub fn read(file: FileId, source: &Source, profile: Profile, root: &str) -> PlainFile {
     let format = if source.path.ends_with(".json") {
         Format::Json
     } else {
@@ -27,9 +29,11 @@ pub fn read(file: FileId, source: &Source, profile: Profile) -> PlainFile {
     let origin = Arc::new(Origin {
         renderer: "plain",
         chain: vec![file],
+        root: root.to_owned(),
     });
     let mut result = PlainFile {
         problems: loaded.problems,
+        ambiguous: loaded.ambiguous,
         ..PlainFile::default()
     };
     for document in loaded.documents {

@@ -15,10 +15,10 @@ use stagegate_core::{
     Entry, FileId, Mark, Node, Object, ObjectRef, Origin, Pointer, Str, Value, group_of,
     list_item_key,
 };
-use stagegate_manifest::{Format, Profile, Source, Sources, decode, load};
+use stagegate_manifest::{Format, Profile, Source, Sources, decode, dotenv, load};
 
 use crate::closure::Closure;
-use crate::kustomization::{Kustomization, Patch};
+use crate::kustomization::{Generator, Kustomization, Patch};
 use crate::{Tree, join, parent, plain};
 
 const ORIGIN: &str = "config.kubernetes.io/origin";
@@ -82,6 +82,7 @@ impl<'a> Provenance<'a> {
         let origin = Origin {
             renderer: "kustomize",
             chain: vec![root.file],
+            root: self.closure.root.clone(),
         };
         let mut object = Object::new(node, Arc::new(origin))?;
         if let Some(path) = field("path: ") {
@@ -153,6 +154,7 @@ impl<'a> Provenance<'a> {
         object.origin = Arc::new(Origin {
             renderer: "kustomize",
             chain: files,
+            root: self.closure.root.clone(),
         });
     }
 
@@ -193,26 +195,64 @@ impl<'a> Provenance<'a> {
         let generator = kustomization
             .generators
             .iter()
-            .filter(|(generator, _)| name.contains(generator.as_str()))
-            .max_by_key(|(generator, _)| generator.len());
+            .filter(|generator| name.contains(generator.name.as_str()))
+            .max_by_key(|generator| generator.name.len());
         let beginning = Mark {
             end: kustomization.mark.start,
             ..kustomization.mark
         };
-        let mark = generator.map_or(beginning, |(_, mark)| *mark);
+        let mark = generator.map_or(beginning, |generator| generator.node.mark);
         object.node.for_each_mark_mut(&mut |m| *m = mark);
-        // Without the hash of its content, which changes with every edit.
-        object.source = generator.map(|(generator, _)| {
-            Box::new(ObjectRef {
-                name: generator.clone(),
+        if let Some(generator) = generator {
+            self.attribute_data(object, generator, parent(&kustomization.path));
+            // Without the hash of its content, which changes with every edit.
+            object.source = Some(Box::new(ObjectRef {
+                name: generator.name.clone(),
                 ..object.reference.clone()
-            })
-        });
+            }));
+        }
         if kustomization.file != root.file {
             object.origin = Arc::new(Origin {
                 renderer: "kustomize",
                 chain: vec![root.file, kustomization.file],
+                root: self.closure.root.clone(),
             });
+        }
+    }
+
+    /// Every value of generated data stands in a literal, in a line of a file of variables, or is a
+    /// file.
+    fn attribute_data(&self, object: &mut Object, generator: &Generator, folder: &str) {
+        let mut places: HashMap<String, Mark> = HashMap::new();
+        let items = |key: &str| generator.node.get(key).map_or(&[][..], Node::items);
+        for file in items("envs").iter().chain(generator.node.get("env")) {
+            let path = file.as_str().map(|path| join(folder, path));
+            if let Some(Ok((id, source))) = path.map(|path| self.tree.read(&path)) {
+                for variable in dotenv(id, &source).entries() {
+                    places.insert(variable.key.to_string(), variable.node.mark);
+                }
+            }
+        }
+        for literal in items("literals") {
+            if let Some((key, _)) = literal.as_str().and_then(|text| text.split_once('=')) {
+                places.insert(key.to_owned(), literal.mark);
+            }
+        }
+        for file in items("files") {
+            let Some(text) = file.as_str() else { continue };
+            let name = text.rsplit('/').next().unwrap_or(text);
+            let key = text.split_once('=').map_or(name, |(key, _)| key);
+            places.insert(key.to_owned(), file.mark);
+        }
+        if let Value::Object(members) = &mut object.node.value
+            && let Some(Value::Object(data)) = members.get_mut("data").map(|d| &mut d.value)
+        {
+            for entry in data.iter_mut() {
+                if let Some(mark) = places.get(entry.key.as_str()) {
+                    entry.key_mark = *mark;
+                    entry.node.mark = *mark;
+                }
+            }
         }
     }
 
@@ -221,7 +261,7 @@ impl<'a> Provenance<'a> {
             return Arc::clone(base);
         }
         let objects = match self.tree.read(path) {
-            Ok((file, source)) => plain::read(file, &source, Profile::Kustomize).objects,
+            Ok((file, source)) => plain::read(file, &source, Profile::Kustomize, "").objects,
             Err(_) => Vec::new(),
         };
         let chains = self.closure.chains_to(path);

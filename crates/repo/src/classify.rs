@@ -23,6 +23,10 @@ pub(crate) enum Class {
         /// The chart's folder.
         chart: String,
     },
+    /// The definition of a pipeline, with what it is.
+    Pipeline(Vec<Node>, String),
+    /// Variables for an environment.
+    Dotenv(Node),
     /// Something else, with what it is.
     Data(String),
     /// A file that cannot be read.
@@ -33,6 +37,33 @@ pub(crate) struct Classified {
     pub(crate) class: Class,
     pub(crate) objects: Vec<Object>,
     pub(crate) problems: Vec<Problem>,
+    /// Something in it may be read differently by another program.
+    pub(crate) ambiguous: bool,
+}
+
+/// Whether a file holds variables for an environment, by its name.
+pub(crate) fn is_dotenv(path: &str) -> bool {
+    let name = file_name(path);
+    name == ".env" || name.starts_with(".env.") || name.ends_with(".env")
+}
+
+/// Whether a file defines a pipeline, by its name.
+fn is_pipeline(path: &str) -> bool {
+    let padded = format!("/{path}");
+    let name = file_name(path);
+    padded.contains("/.github/workflows/")
+        || (padded.contains("/.github/actions/") && matches!(name, "action.yml" | "action.yaml"))
+        || padded.contains("/.gitlab/ci/")
+        || padded.ends_with("/.circleci/config.yml")
+        || matches!(
+            name,
+            ".gitlab-ci.yml"
+                | "azure-pipelines.yml"
+                | "azure-pipelines.yaml"
+                | "bitbucket-pipelines.yml"
+                | ".drone.yml"
+                | ".travis.yml"
+        )
 }
 
 /// Whether a file inside a chart's folder belongs to the chart: what helm itself reads, and the
@@ -78,12 +109,15 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
         objects,
         others,
         problems,
+        ambiguous,
     } = content;
-    let data = |reason: &str| Classified {
-        class: Class::Data(reason.to_owned()),
+    let of_class = |class: Class| Classified {
+        class,
         objects: Vec::new(),
         problems: Vec::new(),
+        ambiguous: false,
     };
+    let data = |reason: &str| of_class(Class::Data(reason.to_owned()));
     let (objects, tools): (Vec<Object>, Vec<Object>) =
         objects.into_iter().partition(is_for_a_cluster);
     if !problems.is_empty() && objects.is_empty() {
@@ -91,7 +125,11 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
             return data("encrypted by git-crypt");
         }
         if let Some(reason) = known_by_name(path) {
-            return data(reason);
+            return if is_pipeline(path) && !others.is_empty() {
+                of_class(Class::Pipeline(others, reason.to_owned()))
+            } else {
+                data(reason)
+            };
         }
         if path.ends_with(".json")
             && !(text.contains("\"apiVersion\"") && text.contains("\"kind\""))
@@ -107,13 +145,19 @@ pub(crate) fn classify(path: &str, text: &str, content: PlainFile) -> Classified
             class: Class::Manifests,
             objects,
             problems,
+            ambiguous,
         };
+    }
+    if is_pipeline(path) && !others.is_empty() {
+        let reason = known_by_name(path).unwrap_or("pipeline");
+        return of_class(Class::Pipeline(others, reason.to_owned()));
     }
     if !problems.is_empty() {
         return Classified {
             class: Class::Broken,
             objects,
             problems,
+            ambiguous,
         };
     }
     if !tools.is_empty() {

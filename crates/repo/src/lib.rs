@@ -15,10 +15,12 @@ mod stages;
 mod tests;
 mod tracked;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stagegate_config::{Config, ConfigError};
-use stagegate_core::{Object, Stage};
+use stagegate_core::{FileKind, Mark, Node, Object, Stage};
+use stagegate_manifest::Ambiguity;
 use stagegate_render::{Failure, Tree};
 
 pub use scan::read_stream;
@@ -32,6 +34,45 @@ pub struct Layout {
     pub entries: Vec<Entry>,
     /// What should have been judged and cannot be read.
     pub failures: Vec<Failure>,
+    /// Files that are no manifests and are judged all the same, sorted by path.
+    pub files: Vec<JudgedFile>,
+    /// What programs read differently.
+    pub ambiguities: Vec<FileNote>,
+    /// Where secrets stand, or may stand: nothing that is shown may hold a text from there.
+    pub secrets: Secrets,
+}
+
+/// A file that is no manifest.
+#[derive(Debug)]
+pub struct JudgedFile {
+    /// Its path.
+    pub path: String,
+    /// The stage that it belongs to.
+    pub stage: Stage,
+    /// What it is.
+    pub kind: FileKind,
+    /// What it holds.
+    pub content: Node,
+}
+
+/// Something to tell about a file.
+#[derive(Debug)]
+pub struct FileNote {
+    /// Its path.
+    pub path: String,
+    /// The stage that it belongs to.
+    pub stage: Stage,
+    /// What, and where.
+    pub ambiguity: Ambiguity,
+}
+
+/// Where secrets stand.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// Values of Secrets, of their patches and generators, and of `.env` files.
+    pub marks: Vec<Mark>,
+    /// Files that could not be read and may hold some anywhere.
+    pub files: BTreeSet<String>,
 }
 
 /// What belongs to a stage.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ignore::WalkBuilder;
 use rayon::prelude::*;
-use stagegate_core::{Mark, Object};
-use stagegate_manifest::Profile;
+use stagegate_core::{Mark, Node, Object};
+use stagegate_manifest::{Ambiguity, Profile, ambiguities, dotenv};
 use stagegate_render::{
     Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Tree, parent, read_plain,
 };
@@ -22,6 +22,11 @@ pub(crate) struct ScannedFile {
     pub(crate) class: Class,
     pub(crate) objects: Vec<Arc<Object>>,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) ambiguities: Vec<Ambiguity>,
+    /// Where secrets stand in it.
+    pub(crate) secrets: Vec<Mark>,
+    /// It could not be read, and may hold secrets.
+    pub(crate) hidden: bool,
 }
 
 /// Everything in the folder that matters, sorted by path.
@@ -166,7 +171,9 @@ fn link(tree: &Tree, absolute: &Path, path: String) -> Option<Found> {
 fn may_be_manifest(path: &str) -> bool {
     let name = file_name(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    matches!(extension, "yaml" | "yml" | "json") || KUSTOMIZATION_FILE_NAMES.contains(&name)
+    matches!(extension, "yaml" | "yml" | "json")
+        || classify::is_dotenv(path)
+        || KUSTOMIZATION_FILE_NAMES.contains(&name)
 }
 
 pub(crate) fn file_name(path: &str) -> &str {
@@ -217,38 +224,86 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
                 mark: Mark::NONE,
                 message: format!("cannot be read: {why}"),
                 help: None,
+                external: false,
             });
             return file;
         }
     };
+    if classify::is_dotenv(path) {
+        return of_variables(path, dotenv(file, &source));
+    }
     if KUSTOMIZATION_FILE_NAMES.contains(&file_name(path)) {
         match Kustomization::read(file, &source) {
             Ok(Some(kustomization)) => {
-                return ScannedFile::skipped(path, Class::Kustomization(Box::new(kustomization)));
+                let secrets = kustomization.secrets.clone();
+                let class = Class::Kustomization(Box::new(kustomization));
+                let mut file = ScannedFile::skipped(path, class);
+                file.secrets = secrets;
+                return file;
             }
             Err(failures) => {
                 let mut file = ScannedFile::skipped(path, Class::BrokenKustomization);
                 file.failures = failures;
+                file.hidden = may_hold_secrets(&source.text);
                 return file;
             }
             // Another object in a file of that name, such as Flux's.
             Ok(None) => {}
         }
     }
-    let content = read_plain(file, &source, Profile::Apply);
+    let root = crate::stages::root_of(parent(path));
+    let content = read_plain(file, &source, Profile::Apply, &root);
     let classified = classify::classify(path, &source.text, content);
-    let failures = classified.problems.into_iter().map(|problem| Failure {
-        path: path.clone(),
-        mark: problem.mark,
-        message: problem.message,
-        help: None,
-    });
+    let failures = classified
+        .problems
+        .into_iter()
+        .map(|problem| Failure::new(path, problem.mark, problem.message));
+    let failures: Vec<Failure> = failures.collect();
     ScannedFile {
         path: path.clone(),
         class: classified.class,
+        secrets: classified.objects.iter().flat_map(secrets_of).collect(),
         objects: classified.objects.into_iter().map(Arc::new).collect(),
-        failures: failures.collect(),
+        hidden: !failures.is_empty() && may_hold_secrets(&source.text),
+        failures,
+        ambiguities: if classified.ambiguous {
+            ambiguities(file, &source)
+        } else {
+            Vec::new()
+        },
     }
+}
+
+fn of_variables(path: &str, variables: Node) -> ScannedFile {
+    let secrets = variables.entries().iter().map(|e| e.node.mark).collect();
+    let mut file = ScannedFile::skipped(path, Class::Dotenv(variables));
+    file.secrets = secrets;
+    file
+}
+
+/// Where an object holds the values of a Secret.
+fn secrets_of(object: &Object) -> Vec<Mark> {
+    if object.reference.kind != "Secret" {
+        return Vec::new();
+    }
+    let values = ["data", "stringData"]
+        .iter()
+        .filter_map(|key| object.node.get(key))
+        .flat_map(Node::entries)
+        .map(|entry| entry.node.mark);
+    let applied = object
+        .node
+        .path(&["metadata", "annotations", LAST_APPLIED])
+        .map(|node| node.mark);
+    values.chain(applied).collect()
+}
+
+/// The annotation in which `kubectl apply` keeps what it was given, in the clear.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether the text of a file that cannot be read speaks of secrets.
+fn may_hold_secrets(text: &str) -> bool {
+    text.contains("Secret") || text.contains("stringData") || text.contains("secretGenerator")
 }
 
 impl ScannedFile {
@@ -258,6 +313,9 @@ impl ScannedFile {
             class,
             objects: Vec::new(),
             failures: Vec::new(),
+            ambiguities: Vec::new(),
+            secrets: Vec::new(),
+            hidden: false,
         }
     }
 
@@ -266,7 +324,7 @@ impl ScannedFile {
         match self.class {
             Class::Manifests => EntryKind::Manifest,
             Class::Kustomization(_) | Class::BrokenKustomization => EntryKind::Kustomization,
-            Class::ChartPart { .. } | Class::Data(_) | Class::Broken => EntryKind::Data,
+            _ => EntryKind::Data,
         }
     }
 }
@@ -278,16 +336,26 @@ pub fn read_stream(tree: &Tree, name: &str, bytes: Vec<u8>) -> crate::Layout {
     let Some(source) = tree.sources().get(file) else {
         return layout;
     };
-    let content = read_plain(file, &source, Profile::Apply);
+    let content = read_plain(file, &source, Profile::Apply, name);
+    if content.ambiguous {
+        let stage = stagegate_core::Stage::default_stage();
+        let notes = ambiguities(file, &source).into_iter();
+        layout.ambiguities = notes
+            .map(|ambiguity| crate::FileNote {
+                path: name.to_owned(),
+                stage: stage.clone(),
+                ambiguity,
+            })
+            .collect();
+    }
+    layout.secrets.marks = content.objects.iter().flat_map(secrets_of).collect();
+    if !content.problems.is_empty() && may_hold_secrets(&source.text) {
+        layout.secrets.files.insert(name.to_owned());
+    }
     layout.failures = content
         .problems
         .into_iter()
-        .map(|problem| Failure {
-            path: name.to_owned(),
-            mark: problem.mark,
-            message: problem.message,
-            help: None,
-        })
+        .map(|problem| Failure::new(name, problem.mark, problem.message))
         .collect();
     let stage = stagegate_core::Stage::default_stage();
     layout.entries.push(crate::Entry {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stagegate_config::{Config, ConfigError};
-use stagegate_core::{Stage, StageName};
+use stagegate_core::{FileKind, Stage, StageName};
 use stagegate_render::{join, parent};
 
 use crate::classify::{Class, stage_of_values};
 use crate::graph::Graph;
 use crate::scan::Scanned;
-use crate::{Entry, EntryKind, Fate, Layout, LayoutError, StageLayout};
+use crate::{
+    Entry, EntryKind, Fate, FileNote, JudgedFile, Layout, LayoutError, Secrets, StageLayout,
+};
 
 /// Folders whose children are stages by their own names.
 const CONTAINERS: [&str; 4] = ["environments", "envs", "overlays", "clusters"];
@@ -35,6 +37,11 @@ pub(crate) fn stage_of_folder(folder: &str) -> Option<(StageName, String)> {
     last.map(|(name, i)| (name, up_to(i)))
 }
 
+/// What a plain file is deployed with: the folder of its stage, else its own.
+pub(crate) fn root_of(folder: &str) -> String {
+    stage_of_folder(folder).map_or_else(|| folder.to_owned(), |(_, place)| place)
+}
+
 /// Collects what belongs to which stage.
 struct Stages<'c> {
     config: &'c Config,
@@ -45,19 +52,11 @@ struct Stages<'c> {
 impl Stages<'_> {
     /// The stage of a root: a plain file or the folder of a kustomization.
     fn of(&mut self, path: &str, folder: &str) -> &mut StageLayout {
-        let (stage, place) = if self.config.stages.is_empty() {
-            match stage_of_folder(folder) {
-                Some((name, place)) => (Stage::named(name), place),
-                None => (Stage::shared(), folder.to_owned()),
-            }
+        let stage = self.stage_of(path, folder);
+        let place = if stage.name == Stage::SHARED {
+            folder.to_owned()
         } else {
-            match self.configured(path) {
-                Some(stage) => {
-                    let place = stage_of_folder(folder).map_or(folder.to_owned(), |(_, p)| p);
-                    (stage, place)
-                }
-                None => (Stage::shared(), folder.to_owned()),
-            }
+            root_of(folder)
         };
         let layout = self
             .by_name
@@ -68,6 +67,15 @@ impl Stages<'_> {
             layout.paths.push(place);
         }
         layout
+    }
+
+    /// The stage that a file belongs to.
+    fn stage_of(&mut self, path: &str, folder: &str) -> Stage {
+        if self.config.stages.is_empty() {
+            stage_of_folder(folder).map_or_else(Stage::shared, |(name, _)| Stage::named(name))
+        } else {
+            self.configured(path).unwrap_or_else(Stage::shared)
+        }
     }
 
     fn configured(&mut self, path: &str) -> Option<Stage> {
@@ -124,6 +132,13 @@ pub(crate) fn assign(
     let mut layout = Layout::default();
     let mut entry = |path: String, kind, fate| layout.entries.push(Entry { path, kind, fate });
 
+    let declared = |path: &str| {
+        let unrendered = config.unrendered.iter();
+        unrendered
+            .filter(|u| u.paths.iter().any(|glob| glob.matches(path)))
+            .map(|u| format!("not meant to be judged: {}", u.reason))
+            .next()
+    };
     let mut root_stages: BTreeMap<String, String> = BTreeMap::new();
     for root in &graph.roots {
         let path = graph
@@ -131,6 +146,9 @@ pub(crate) fn assign(
             .get(root)
             .cloned()
             .unwrap_or_else(|| join(root, "kustomization.yaml"));
+        if declared(&path).is_some() {
+            continue;
+        }
         let stage = stages.of(&path, root);
         stage.kustomizations.push(root.clone());
         root_stages.insert(path, stage.stage.name.clone());
@@ -147,7 +165,14 @@ pub(crate) fn assign(
     }
 
     let mut failures = Vec::new();
+    let mut files = Vec::new();
+    let mut ambiguities = Vec::new();
+    let mut secrets = Secrets::default();
     for file in scanned.files {
+        secrets.marks.extend(&file.secrets);
+        if file.hidden {
+            secrets.files.insert(file.path.clone());
+        }
         let kind = file.kind();
         let skipped = |reason: &str| Fate::Skipped {
             reason: reason.to_owned(),
@@ -157,7 +182,41 @@ pub(crate) fn assign(
             .used_by
             .get(&file.path)
             .or_else(|| graph.used_by.get(&folder));
+        let is_declared = declared(&file.path);
+        if is_declared.is_none() {
+            for ambiguity in file.ambiguities {
+                ambiguities.push(FileNote {
+                    path: file.path.clone(),
+                    stage: stages.stage_of(&file.path, &folder),
+                    ambiguity,
+                });
+            }
+        }
+        let mut judged = |kind, content| {
+            files.push(JudgedFile {
+                path: file.path.clone(),
+                stage: stages.stage_of(&file.path, &folder),
+                kind,
+                content,
+            });
+        };
+        let passed_over = is_declared.filter(|_| !graph.used_by.contains_key(&file.path));
+        let is_passed_over = passed_over.is_some();
         let fate = match file.class {
+            _ if is_passed_over => Fate::Skipped {
+                reason: passed_over.unwrap_or_default(),
+            },
+            Class::Dotenv(variables) => {
+                judged(FileKind::Dotenv, variables);
+                // No manifest, chart or kustomization: nothing for the coverage.
+                continue;
+            }
+            Class::Pipeline(documents, reason) => {
+                for document in documents {
+                    judged(FileKind::Pipeline, document);
+                }
+                skipped(&reason)
+            }
             Class::ChartPart { chart } => {
                 if let Some(name) = stage_of_values(&file.path).and_then(StageName::known)
                     && config.stages.is_empty()
@@ -213,12 +272,15 @@ pub(crate) fn assign(
             && matches!(&fate, Fate::Skipped { .. } | Fate::Unrendered)
             && !graph.used_by.contains_key(&file.path)
             && folder != ".";
-        if !outside {
+        if !outside && !is_passed_over {
             failures.extend(file.failures);
         }
         entry(file.path, kind, fate);
     }
     layout.failures = failures;
+    layout.files = files;
+    layout.ambiguities = ambiguities;
+    layout.secrets = secrets;
     if !stages.errors.is_empty() {
         return Err(LayoutError::Config(stages.errors));
     }
@@ -239,6 +301,11 @@ fn finish(
         for stage in &mut layout.stages {
             stage.stage = Stage::default_stage();
             stage.paths = vec![".".to_owned()];
+        }
+        let of_files = layout.files.iter_mut().map(|file| &mut file.stage);
+        let of_notes = layout.ambiguities.iter_mut().map(|note| &mut note.stage);
+        for stage in of_files.chain(of_notes) {
+            *stage = Stage::default_stage();
         }
         for entry in &mut layout.entries {
             if let Fate::Judged { stage } = &mut entry.fate {

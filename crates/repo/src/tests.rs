@@ -25,7 +25,7 @@ fn lay_out_with(files: &[(&str, &str)], stages: &str) -> Result<Layout, LayoutEr
         let text = format!("apiVersion: stagegate.dev/v1alpha1\nkind: Config\nstages:\n{stages}");
         let sources = Sources::new();
         let file = sources.add("stagegate.yaml".to_owned(), decode(text.into()));
-        Config::read(file, &sources.get(file).unwrap()).unwrap()
+        Config::read(file, &sources.get(file).unwrap(), std::iter::empty()).unwrap()
     };
     discover(&Tree::new(folder.path()).unwrap(), None, &config)
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use serde::Serialize;
-use stagegate_core::{Enforcement, Meta, ParameterKind, Scope, Severity};
+use stagegate_core::{Enforcement, Meta, Scope, Severity};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -15,6 +15,10 @@ struct Row<'a> {
     enforcement: Enforcement,
     #[serde(skip_serializing_if = "Option::is_none")]
     production: Option<Enforcement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<Enforcement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admission: Option<Enforcement>,
 }
 
 impl<'a> Row<'a> {
@@ -27,8 +31,28 @@ impl<'a> Row<'a> {
             scope: meta.scope,
             enforcement: meta.enforcement,
             production: meta.production,
+            strict: meta.strict,
+            admission: at_admission(meta),
         }
     }
+}
+
+/// What happens at admission, where that is less than offline.
+fn at_admission(meta: &Meta) -> Option<Enforcement> {
+    if meta.offline {
+        return Some(Enforcement::Off);
+    }
+    let across = matches!(meta.scope, Scope::Stage | Scope::Repository);
+    let bound = if across {
+        Enforcement::Warn
+    } else {
+        Enforcement::Deny
+    };
+    let strongest = meta
+        .enforcement
+        .max(meta.production.unwrap_or(Enforcement::Off));
+    let most = bound.min(meta.admission.unwrap_or(Enforcement::Deny));
+    (most < strongest).then_some(most)
 }
 
 /// Writes the table of policies as a JSON array.
@@ -98,26 +122,30 @@ pub fn explain(meta: &Meta, out: &mut dyn io::Write) -> io::Result<()> {
         "category {}, severity {}, scope {}, ",
         meta.category, meta.severity, meta.scope
     )?;
-    match meta.production {
-        Some(production) => {
-            writeln!(out, "default {}, {production} in prod", meta.enforcement)?;
-        }
-        None => writeln!(out, "default {}", meta.enforcement)?,
+    write!(out, "default {}", meta.enforcement)?;
+    if let Some(production) = meta.production {
+        write!(out, ", {production} in prod")?;
     }
+    if let Some(strict) = meta.strict {
+        write!(out, ", {strict} under strict")?;
+    }
+    match at_admission(meta) {
+        Some(Enforcement::Off) => write!(out, ", offline only")?,
+        Some(admission) => write!(out, ", {admission} at admission")?,
+        None => {}
+    }
+    writeln!(out)?;
     writeln!(out, "\n{}", meta.manual.trim_end())?;
     if !meta.parameters.is_empty() {
         writeln!(out, "\n# Configuration\n")?;
         writeln!(out, "policies:\n  {}:\n    parameters:", meta.id)?;
-        for parameter in meta.parameters.iter() {
-            let default = match parameter.kind {
-                ParameterKind::Bool(b) => b.to_string(),
-                ParameterKind::Strings(strings) => format!("[{}]", strings.join(", ")),
-            };
-            writeln!(
-                out,
-                "      {}: {default}  # {}",
-                parameter.name, parameter.description
-            )?;
+        for (name, schema) in &meta.parameters {
+            let description = schema["description"].as_str().unwrap_or_default();
+            let default = schema.get("default");
+            match default {
+                Some(default) => writeln!(out, "      {name}: {default}  # {description}")?,
+                None => writeln!(out, "      {name}:  # {description}")?,
+            }
         }
     }
     Ok(())

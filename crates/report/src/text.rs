@@ -11,16 +11,15 @@ use crate::{Snippet, Style, printable};
 
 pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let renderer = renderer(style.color);
-    let active: Vec<&FindingReport> = report
-        .findings
-        .iter()
-        .filter(|f| f.status == Status::Active)
-        .collect();
+    let (blocks, active) = blocks(report);
     for place in active.chunk_by(|a, b| same_place(a, b)) {
         for line in place_lines(&renderer, place, style) {
             writeln!(out, "{line}")?;
         }
         writeln!(out)?;
+    }
+    for block in blocks {
+        writeln!(out, "{}\n", block_text(&renderer, &block))?;
     }
     for errors in report
         .errors
@@ -29,6 +28,70 @@ pub(crate) fn write(report: &Report, style: &Style<'_>, out: &mut dyn io::Write)
         writeln!(out, "{}\n", unjudged(&renderer, errors, style))?;
     }
     summary(report, style, out)
+}
+
+/// Findings that are told in one block, for all the objects of a namespace, and the others.
+fn blocks(report: &Report) -> (Vec<Vec<&FindingReport>>, Vec<&FindingReport>) {
+    let mut blocks: Vec<Vec<&FindingReport>> = Vec::new();
+    let mut others = Vec::new();
+    let active = report
+        .findings
+        .iter()
+        .filter(|f| f.status == Status::Active);
+    for finding in active {
+        if finding.block.is_none() {
+            others.push(finding);
+            continue;
+        }
+        let together = |block: &&mut Vec<&FindingReport>| {
+            block.first().is_some_and(|first| {
+                first.block == finding.block
+                    && first.policy == finding.policy
+                    && first.enforcement == finding.enforcement
+                    && first.message == finding.message
+                    && first.stages == finding.stages
+            })
+        };
+        match blocks.iter_mut().find(together) {
+            Some(block) => block.push(finding),
+            None => blocks.push(vec![finding]),
+        }
+    }
+    // A block of one is a finding like any other.
+    let (alone, blocks): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.len() == 1);
+    others.extend(alone.into_iter().flatten());
+    others.sort_by(|a, b| (&a.location, &a.policy).cmp(&(&b.location, &b.policy)));
+    (blocks, others)
+}
+
+/// One title, every place, one fix.
+fn block_text(renderer: &Renderer, block: &[&FindingReport]) -> String {
+    let Some(first) = block.first() else {
+        return String::new();
+    };
+    let title = level(first.enforcement).primary_title(printable(&first.message));
+    let mut group = Group::with_title(title.id(first.policy.as_str()));
+    for finding in block {
+        let at = &finding.location;
+        group = group.element(origin(&at.path, at.line, at.column));
+    }
+    let names: Vec<String> = block
+        .iter()
+        .filter_map(|f| f.object.as_ref())
+        .map(|o| format!("{} {}", o.kind, o.name))
+        .collect();
+    let whose = format!(
+        "{}: {}: {}",
+        stages(first),
+        first.block.as_deref().unwrap_or_default(),
+        names.join(", ")
+    );
+    group = group.element(
+        Level::NOTE
+            .with_name("in")
+            .message(printable(&whose).into_owned()),
+    );
+    renderer.render(&[with_fix(group, Some(&first.help))])
 }
 
 fn renderer(color: bool) -> Renderer {
@@ -105,12 +168,7 @@ fn place_lines(renderer: &Renderer, place: &[&FindingReport], style: &Style<'_>)
 
 /// `dev, staging, prod: Deployment shop/api`
 fn whose(finding: &FindingReport) -> String {
-    const MOST: usize = 8;
-    let mut stages = finding.stages.join(", ");
-    if finding.stages.len() > MOST {
-        let more = finding.stages.len() - MOST;
-        stages = format!("{} and {more} more", finding.stages[more..].join(", "));
-    }
+    let stages = stages(finding);
     let text = match &finding.object {
         None => stages,
         Some(object) => {
@@ -123,6 +181,15 @@ fn whose(finding: &FindingReport) -> String {
         }
     };
     printable(&text).into_owned()
+}
+
+fn stages(finding: &FindingReport) -> String {
+    const MOST: usize = 8;
+    if finding.stages.len() <= MOST {
+        return finding.stages.join(", ");
+    }
+    let more = finding.stages.len() - MOST;
+    format!("{} and {more} more", finding.stages[more..].join(", "))
 }
 
 /// A snippet with carets under the first line of what is meant: the rest of a long container says
@@ -152,6 +219,8 @@ fn marked<'s>(
     } else {
         offset(location.end_column)
     };
+    // What is masked ends in blanks, which are not to be counted.
+    let end = start + line[start..end].trim_end().len();
     // At least one character, and never a part of one.
     let one = line[start..].chars().next().map_or(0, char::len_utf8);
     let end = end.max(start + one);
@@ -252,6 +321,9 @@ fn summary(report: &Report, style: &Style<'_>, out: &mut dyn io::Write) -> io::R
             "{} (see `stagegate coverage`)",
             report.notable.join(", ")
         )?;
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {}", printable(note))?;
     }
     let counts = &report.summary;
     let mut parts = Vec::new();

@@ -2,8 +2,10 @@
 //!
 //! A case is a folder of plain manifests, `allow-<what>` or `deny-<what>`, with a `stagegate.yaml`
 //! where it needs parameters, and an `expected.txt` that holds what is found. The runner switches
-//! on one policy, lints the folder, then sends every object as an AdmissionReview, and demands the
-//! same answer from both.
+//! on one policy, lints the folder, then sends every object as an AdmissionReview, as it was written
+//! and as the API server fills it in, and demands the same answer from both.
+
+mod defaulting;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use stagegate_admission::AdmissionRequest;
+use stagegate_admission::{AdmissionRequest, judge};
 use stagegate_config::{Config, FILE_NAME};
-use stagegate_core::{Enforcement, Engine, Inventory, Limits, Object, Subject, World};
+use stagegate_core::{Enforcement, Engine, Inventory, Limits, Object, ObjectRef, Scope};
 use stagegate_lint::Repository;
 use stagegate_render::{ExternalKustomize, Tree};
 
@@ -29,12 +31,22 @@ pub struct Case {
 /// What both doors found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the linter found: `file:line:column: pointer: message`, sorted.
+    /// What the linter found: `deny file:line:column: pointer: message`, sorted.
     pub lint: Vec<String>,
-    /// What the linter found, without places: `object: pointer: message`, sorted.
+    /// What the linter found about objects, without places: `object: pointer: message`, sorted.
     pub lint_violations: Vec<String>,
-    /// What the webhook would find, in the same form.
-    pub admission_violations: Vec<String>,
+    /// What the webhook would find, in the same form; none for a policy that is for the linter only.
+    pub admission_violations: Option<Vec<String>>,
+    /// The same for the objects with defaults filled in: then less is absent, so that a pointer may
+    /// lead further, and [`without_pointers`] is what must be equal.
+    pub defaulted_violations: Option<Vec<String>>,
+}
+
+/// The policy's own view of the objects: as they were written, or as the API server sends them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Written,
+    Defaulted,
 }
 
 /// Why a case could not be run.
@@ -104,12 +116,14 @@ impl Case {
         let config = self.config(&tree)?;
         let mut settings = config.settings.clone();
         settings.only = Some(vec![self.policy.clone()]);
-        let engine = Engine::new(stagegate_policies::all(), settings)
-            .map_err(|errors| self.error(&format!("{errors:?}")))?;
+        let engine =
+            Engine::new(stagegate_policies::all(), settings).map_err(|e| self.error(&e))?;
         let layout = stagegate_repo::discover(&tree, None, &config).map_err(|e| self.error(&e))?;
         let renderer = ExternalKustomize::forbidden();
-        let repository = stagegate_lint::render(layout, &tree, &renderer, &[], &|_| {});
-        let report = stagegate_lint::lint(&engine, &repository, &tree, &Limits::default(), &|_| {});
+        let urls = &config.self_urls;
+        let repository = stagegate_lint::render(layout, &tree, &renderer, &[], urls, &|_| {});
+        let limits = Limits::default();
+        let report = stagegate_lint::lint(&engine, &repository, &tree, &config, &limits, &|_| {});
         if let Some(error) = report.errors.first() {
             return Err(self.error(&format!("{}:{}: {}", error.path, error.line, error.message)));
         }
@@ -119,30 +133,39 @@ impl Case {
         for finding in &report.findings {
             let location = &finding.location;
             lint.push(format!(
-                "{}:{}:{}: {}: {}",
-                location.path, location.line, location.column, finding.pointer, finding.message
-            ));
-            let object = finding.object.as_ref().map(|o| {
-                let namespace = o
-                    .namespace
-                    .as_ref()
-                    .map(|n| format!("{n}/"))
-                    .unwrap_or_default();
-                format!("{} {namespace}{}", o.kind, o.name)
-            });
-            lint_violations.push(format!(
-                "{}: {}: {}",
-                object.unwrap_or_default(),
+                "{} {}:{}:{}: {}: {}",
+                finding.enforcement,
+                location.path,
+                location.line,
+                location.column,
                 finding.pointer,
                 finding.message
             ));
+            if let Some(object) = &finding.object {
+                let object = ObjectRef {
+                    api_version: object.api_version.clone(),
+                    kind: object.kind.clone(),
+                    namespace: object.namespace.clone(),
+                    name: object.name.clone(),
+                };
+                for _ in &finding.stages {
+                    lint_violations.push(violation(&object, &finding.pointer, &finding.message));
+                }
+            }
         }
         lint_violations.sort();
-        let admission_violations = self.admit(&engine, &repository)?;
+        let is_offline = engine
+            .policies()
+            .any(|meta| meta.id == self.policy && (meta.offline || meta.scope == Scope::File));
+        let admit = |form| {
+            let found = (!is_offline).then(|| self.admit(&engine, &repository, form));
+            found.transpose()
+        };
         Ok(Outcome {
             lint,
             lint_violations,
-            admission_violations,
+            admission_violations: admit(Form::Written)?,
+            defaulted_violations: admit(Form::Defaulted)?,
         })
     }
 
@@ -151,36 +174,48 @@ impl Case {
             return Ok(Config::default());
         }
         let (file, source) = tree.read(FILE_NAME).map_err(|e| self.error(&e))?;
-        Config::read(file, &source).map_err(|errors| self.error(&format!("{errors:?}")))
+        let policies = stagegate_policies::all();
+        Config::read(file, &source, policies.iter().map(|p| p.meta()))
+            .map_err(|errors| self.error(&format!("{errors:?}")))
     }
 
     /// Sends every object through the other door, with the same neighbours.
-    fn admit(&self, engine: &Engine, repository: &Repository) -> Result<Vec<String>, CaseError> {
+    fn admit(
+        &self,
+        engine: &Engine,
+        repository: &Repository,
+        form: Form,
+    ) -> Result<Vec<String>, CaseError> {
         let mut found = Vec::new();
         for stage in &repository.stages {
-            let inventory = Inventory::new(stage.objects.clone());
-            for object in &stage.objects {
-                let request = self.request(object)?;
-                let world = World {
-                    stage: &stage.stage,
-                    inventory: &inventory,
-                };
-                let subject = Subject::Review(request.review());
-                let verdict = engine.review(&subject, &world, &Limits::default());
+            let requests: Vec<AdmissionRequest> = stage
+                .objects
+                .iter()
+                .map(|object| self.request(object, form))
+                .collect::<Result<_, _>>()?;
+            let stored = requests.iter().filter_map(|r| r.object.clone());
+            let inventory = Inventory::new(stored.map(Arc::new).collect());
+            for request in &requests {
+                let limits = Limits::default();
+                let judgement = judge(
+                    engine,
+                    request,
+                    Some(&stage.stage),
+                    Some(&inventory),
+                    &limits,
+                );
+                let verdict = judgement.verdict;
                 let denies = verdict
                     .findings
                     .iter()
                     .any(|f| f.enforcement == Enforcement::Deny);
-                if verdict.allowed == denies {
+                if verdict.allowed == denies || !verdict.errors.is_empty() {
                     return Err(self.error(&"the verdict does not follow from its findings"));
                 }
                 for finding in verdict.findings {
-                    let object = finding.object.map(|o| o.to_string()).unwrap_or_default();
-                    let violation = finding.violation;
-                    found.push(format!(
-                        "{object}: {}: {}",
-                        violation.pointer, violation.message
-                    ));
+                    let object = finding.object.unwrap_or_default();
+                    let (pointer, message) = (finding.violation.pointer, finding.violation.message);
+                    found.push(violation(&object, pointer.as_str(), &message));
                 }
             }
         }
@@ -189,7 +224,17 @@ impl Case {
     }
 
     /// The object as the API server would send it, through the wire and back.
-    fn request(&self, object: &Arc<Object>) -> Result<AdmissionRequest, CaseError> {
+    fn request(&self, object: &Arc<Object>, form: Form) -> Result<AdmissionRequest, CaseError> {
+        let reference = &object.reference;
+        let namespace = match &reference.namespace {
+            Some(namespace) => namespace.clone(),
+            None if reference.is_cluster_scoped() => String::new(),
+            None => "default".to_owned(),
+        };
+        let mut sent = serde_json::to_value(&object.node).map_err(|e| self.error(&e))?;
+        if form == Form::Defaulted {
+            sent = defaulting::defaulted(&sent);
+        }
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
@@ -197,8 +242,8 @@ impl Case {
                 "uid": "00000000-0000-0000-0000-000000000000",
                 "operation": "CREATE",
                 "userInfo": {"username": "kubernetes-admin"},
-                "namespace": object.reference.namespace.clone().unwrap_or_default(),
-                "object": object.node,
+                "namespace": namespace,
+                "object": sent,
                 "oldObject": null,
                 "dryRun": false,
             },
@@ -212,6 +257,35 @@ impl Case {
             message: error.to_string(),
         }
     }
+}
+
+/// A violation in the form in which both doors can be held against each other: a namespace that
+/// nobody names is `default`, generated names are not told, and the API server turns `stringData`
+/// into `data`.
+fn violation(object: &ObjectRef, pointer: &str, message: &str) -> String {
+    let namespace = match &object.namespace {
+        Some(namespace) => namespace,
+        None if object.is_cluster_scoped() => "",
+        None => "default",
+    };
+    let name = object.name.strip_suffix("x7k2p").unwrap_or(&object.name);
+    let pointer = pointer.replacen("/stringData", "/data", 1);
+    format!("{} {namespace}/{name}: {pointer}: {message}", object.kind)
+}
+
+/// Violations as `object: message`.
+pub fn without_pointers(violations: &[String]) -> Vec<String> {
+    let mut without: Vec<String> = violations
+        .iter()
+        .map(|violation| {
+            let mut parts = violation.splitn(3, ": ");
+            let (object, _, message) = (parts.next(), parts.next(), parts.next());
+            let (object, message) = (object.unwrap_or_default(), message.unwrap_or_default());
+            format!("{object}: {message}")
+        })
+        .collect();
+    without.sort();
+    without
 }
 
 fn name(path: &Path) -> String {

@@ -47,6 +47,9 @@ const STOPS_AT: &[(&str, &[&str])] = &[
     ("annotate-snippets", &["report"]),
     ("clap", &["stagegate"]),
     ("indicatif", &["stagegate"]),
+    ("jsonschema", &["config"]),
+    ("schemars", &["config"]),
+    ("globset", &["core"]),
 ];
 
 fn metadata() -> Metadata {

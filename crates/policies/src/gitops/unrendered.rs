@@ -17,7 +17,13 @@
 //! # How to fix
 //!
 //! The message names the file, the line and what is wrong with it. Where a program is missing,
-//! it says which one to install.
+//! it says which one to install. A path that is not meant to be judged is declared, with a reason:
+//!
+//! ```yaml
+//! unrendered:
+//!   - paths: [legacy/**]
+//!     reason: deployed by hand until OPS-31
+//! ```
 //!
 //! # Controls
 //!
@@ -25,42 +31,27 @@
 
 use std::borrow::Cow;
 
-use stagegate_core::{
-    Context, Enforcement, Matches, Meta, Policy, PolicyError, Scope, Severity, Subject, Violation,
-};
+use stagegate_core::{Enforcement, Matches, Meta, Policy, Scope, Severity};
+
+use crate::StandsFor;
 
 /// The policy's id.
 pub const ID: &str = "unrendered";
 
-struct Unrendered(Meta);
-
 pub(crate) fn policy() -> impl Policy {
-    Unrendered(Meta {
-        id: Cow::Borrowed(ID),
-        title: Cow::Borrowed("Everything that should be judged can be read and rendered"),
-        category: Cow::Borrowed("gitops"),
+    StandsFor(Meta {
         severity: Severity::Critical,
         enforcement: Enforcement::Deny,
-        production: None,
         scope: Scope::File,
         matches: Matches::None,
-        parameters: Cow::Borrowed(&[]),
+        offline: true,
         help: Cow::Borrowed("mend the source, or install what renders it"),
-        manual: Cow::Owned(Meta::manual_of_source(include_str!("unrendered.rs"))),
-        controls: Cow::Borrowed(&[]),
         always: true,
+        ..Meta::native(
+            ID,
+            "gitops",
+            "Everything that should be judged can be read and rendered",
+            include_str!("unrendered.rs"),
+        )
     })
-}
-
-impl Policy for Unrendered {
-    fn meta(&self) -> &Meta {
-        &self.0
-    }
-
-    fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
-        Ok(match cx.subject {
-            Subject::Reported(reported) => vec![reported.violation.clone()],
-            Subject::Review(_) => Vec::new(),
-        })
-    }
 }

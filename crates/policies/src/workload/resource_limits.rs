@@ -35,6 +35,8 @@
 //! - NSA/CISA Kubernetes Hardening Guide 1.2: Resource policies
 //! - Kubernetes documentation: Resource Management for Pods and Containers
 
+use std::borrow::Cow;
+
 use stagegate_core::{
     Context, Cursor, Meta, Node, Policy, PolicyError, Quantity, Severity, Violation,
 };
@@ -50,12 +52,18 @@ const RULE: ResourceRule = ResourceRule {
 
 pub(crate) fn policy() -> impl Policy {
     ResourceLimits(resources::meta(
-        "resource-limits",
-        "Every container has limits for memory and CPU",
-        Severity::High,
-        "set resources.limits in the container",
-        &resources::LIMITS_PARAMETERS,
-        include_str!("resource_limits.rs"),
+        Meta {
+            severity: Severity::High,
+            help: Cow::Borrowed("set resources.limits in the container"),
+            ..Meta::native(
+                "resource-limits",
+                "workload",
+                "Every container has limits for memory and CPU",
+                include_str!("resource_limits.rs"),
+            )
+        },
+        RULE.field,
+        "the resources that must have a limit",
     ))
 }
 

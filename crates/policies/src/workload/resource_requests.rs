@@ -33,7 +33,9 @@
 //! - NSA/CISA Kubernetes Hardening Guide 1.2: Resource policies
 //! - Kubernetes documentation: Resource Management for Pods and Containers
 
-use stagegate_core::{Context, Meta, Policy, PolicyError, Severity, Violation};
+use std::borrow::Cow;
+
+use stagegate_core::{Context, Meta, Policy, PolicyError, Violation};
 
 use crate::resources::{self, Bound, ResourceRule};
 
@@ -51,12 +53,17 @@ const LIMIT: ResourceRule = ResourceRule {
 
 pub(crate) fn policy() -> impl Policy {
     ResourceRequests(resources::meta(
-        "resource-requests",
-        "Every container requests memory and CPU",
-        Severity::Medium,
-        "set resources.requests in the container",
-        &resources::REQUESTS_PARAMETERS,
-        include_str!("resource_requests.rs"),
+        Meta {
+            help: Cow::Borrowed("set resources.requests in the container"),
+            ..Meta::native(
+                "resource-requests",
+                "workload",
+                "Every container requests memory and CPU",
+                include_str!("resource_requests.rs"),
+            )
+        },
+        RULE.field,
+        "the resources that must be requested",
     ))
 }
 

@@ -1,0 +1,112 @@
+//! Keeps the values of Secrets out of what is shown.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use stagegate_core::Object;
+use stagegate_manifest::Source;
+use stagegate_render::Tree;
+
+use crate::Repository;
+
+/// Where secrets stand in the files of a run.
+#[derive(Debug, Default)]
+pub struct Redactions {
+    /// Ranges of bytes by path, sorted.
+    ranges: BTreeMap<String, Vec<(usize, usize)>>,
+    /// Files of which nothing can be shown: they could not be read, and may hold some anywhere.
+    hidden: BTreeSet<String>,
+}
+
+/// What a hidden value is shown as.
+const MASK: usize = 8;
+
+impl Redactions {
+    pub(crate) fn of(repository: &Repository, tree: &Tree) -> Redactions {
+        let mut redactions = Redactions {
+            ranges: BTreeMap::new(),
+            hidden: repository.secrets.files.clone(),
+        };
+        let of_stages = repository.stages.iter().flat_map(|s| &s.objects);
+        // What a patch adds to a Secret stands in no object of its own.
+        let of_objects = of_stages
+            .chain(&repository.shared)
+            .filter(|object| object.reference.kind == "Secret")
+            .flat_map(|object| values(object));
+        for mark in repository.secrets.marks.iter().copied().chain(of_objects) {
+            if let Some(path) = tree.sources().path(mark.file) {
+                let range = (mark.start as usize, mark.end as usize);
+                redactions.ranges.entry(path).or_default().push(range);
+            }
+        }
+        for ranges in redactions.ranges.values_mut() {
+            ranges.sort_unstable();
+            ranges.dedup();
+        }
+        redactions
+    }
+
+    /// The text between two offsets of a file, with secrets masked. `None` where nothing of the
+    /// file may be shown. Lines and columns of everything else stay what they are.
+    pub fn show<'s>(&self, source: &'s Source, start: usize, end: usize) -> Option<Cow<'s, str>> {
+        if self.hidden.contains(&source.path) {
+            return None;
+        }
+        let text = source.text.get(start..end)?;
+        let Some(ranges) = self.ranges.get(&source.path) else {
+            return Some(Cow::Borrowed(text));
+        };
+        let mut masked: Option<String> = None;
+        for &(from, to) in ranges
+            .iter()
+            .filter(|(from, to)| *from < end && *to > start)
+        {
+            let before = masked.take().unwrap_or_else(|| text.to_owned());
+            masked = Some(mask(
+                &before,
+                from.saturating_sub(start),
+                to.min(end) - start,
+            ));
+        }
+        Some(masked.map_or(Cow::Borrowed(text), Cow::Owned))
+    }
+}
+
+fn values(object: &Object) -> Vec<stagegate_core::Mark> {
+    ["data", "stringData"]
+        .iter()
+        .filter_map(|key| object.node.get(key))
+        .flat_map(stagegate_core::Node::entries)
+        .map(|entry| entry.node.mark)
+        .collect()
+}
+
+/// Replaces a range of bytes by a mask that has as many characters and lines, and does not tell how
+/// many of them were meant.
+fn mask(text: &str, from: usize, to: usize) -> String {
+    let mut left = MASK;
+    text.char_indices()
+        .map(|(i, c)| {
+            if i < from || i >= to || c == '\n' {
+                return c;
+            }
+            let shown = if left > 0 { '*' } else { ' ' };
+            left = left.saturating_sub(1);
+            shown
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn a_mask_keeps_lines_and_columns() {
+        assert_eq!(mask("a: hünter2 # x", 3, 11), "a: ******* # x");
+        assert_eq!(
+            mask("a: 0123456789abc\nb: 1", 3, 16),
+            "a: ********     \nb: 1"
+        );
+    }
+}

@@ -1,0 +1,1 @@
+pub(crate) mod prometheus_labels;

@@ -1,0 +1,104 @@
+//! What several policies ask about workloads: their pods' labels, and how many there are.
+
+use stagegate_core::{Context, Cursor, Labels, Node, Object, Violation, group_of, pod_template};
+
+/// The labels of the pods that a workload runs. `None` where the object runs none, or where they
+/// are those of a Deployment that is not there.
+pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Labels<'a>> {
+    let reference = &object.reference;
+    if reference.kind == "Pod" && reference.group().is_empty() {
+        return Some(object.labels());
+    }
+    if let Some(name) = workload_ref(object) {
+        let deployment = cx
+            .beside(object, "apps", "Deployment")
+            .find(|d| d.reference.name == name)?;
+        return template_labels(deployment);
+    }
+    let labels = template_labels(object)?;
+    // The Job controller labels its pods with the Job's name.
+    Some(if reference.kind == "Job" {
+        let name = reference.name.as_str();
+        labels
+            .implying("job-name", name)
+            .implying("batch.kubernetes.io/job-name", name)
+    } else {
+        labels
+    })
+}
+
+/// A violation about what does not select the pods of a workload: it stands at their labels.
+pub(crate) fn at_pod_labels(object: &Object, message: String) -> Violation {
+    let root = Cursor::root(&object.node);
+    if workload_ref(object).is_some() {
+        return Violation::at(&root.member("spec").member("workloadRef"), message);
+    }
+    let reference = &object.reference;
+    if reference.kind == "Pod" {
+        return Violation::at(&root.member("metadata").member("labels"), message);
+    }
+    let mut violation = None;
+    if let Some(pod) = pod_template(&object.node, &reference.api_version, &reference.kind) {
+        pod.with_labels(&mut |labels| violation = Some(Violation::at(labels, message.clone())));
+    }
+    violation.unwrap_or_else(|| Violation::at(&root, message))
+}
+
+fn template_labels(object: &Object) -> Option<Labels<'_>> {
+    let reference = &object.reference;
+    let template = pod_template(&object.node, &reference.api_version, &reference.kind)?;
+    Some(Labels::of(template.labels()))
+}
+
+/// The Deployment whose template a Rollout takes.
+pub(crate) fn workload_ref(object: &Object) -> Option<&str> {
+    let reference = object.node.path(&["spec", "workloadRef"])?;
+    let is_rollout = object.reference.kind == "Rollout";
+    let is_deployment = reference.get("kind").and_then(Node::as_str) == Some("Deployment");
+    if is_rollout && is_deployment {
+        reference.get("name")?.as_str()
+    } else {
+        None
+    }
+}
+
+/// How many pods of a workload run at the least: the minimum of the autoscaler that scales it, else
+/// its `replicas`, else 1.
+pub(crate) fn effective_replicas(cx: &Context<'_>, object: &Object) -> i64 {
+    let written = object
+        .node
+        .path(&["spec", "replicas"])
+        .and_then(Node::as_i64);
+    let of_hpas = cx
+        .beside(object, "autoscaling", "HorizontalPodAutoscaler")
+        // Zero replicas switch a HorizontalPodAutoscaler off.
+        .filter(|hpa| written != Some(0) && scales(hpa, object, None))
+        .map(|hpa| minimum(hpa, "minReplicas", 1));
+    let of_scaled_objects = cx
+        .beside(object, "keda.sh", "ScaledObject")
+        .filter(|scaled| scales(scaled, object, Some("Deployment")))
+        .map(|scaled| minimum(scaled, "minReplicaCount", 0));
+    of_hpas
+        .chain(of_scaled_objects)
+        .min()
+        .unwrap_or(written.unwrap_or(1))
+}
+
+fn minimum(scaler: &Object, key: &str, default: i64) -> i64 {
+    scaler
+        .node
+        .path(&["spec", key])
+        .and_then(Node::as_i64)
+        .unwrap_or(default)
+}
+
+/// Whether an autoscaler names an object as its target.
+fn scales(scaler: &Object, object: &Object, default_kind: Option<&str>) -> bool {
+    let Some(target) = scaler.node.path(&["spec", "scaleTargetRef"]) else {
+        return false;
+    };
+    let text = |key: &str| target.get(key).and_then(Node::as_str);
+    text("name") == Some(&object.reference.name)
+        && text("kind").or(default_kind) == Some(&object.reference.kind)
+        && text("apiVersion").is_none_or(|version| group_of(version) == object.reference.group())
+}
