@@ -7,7 +7,6 @@ use std::sync::Arc;
 use stagegate_config::{Config, FILE_NAME};
 use stagegate_core::StageName;
 use stagegate_lint::{Progress, Repository};
-use stagegate_manifest::decode;
 use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Renderer, Tree};
 use stagegate_repo::{Layout, LayoutError};
 
@@ -144,16 +143,23 @@ fn file_in_folder(path: &Path) -> (PathBuf, Option<String>) {
     (folder.to_owned(), only)
 }
 
-/// The configuration's path is shown as it was typed.
+/// A configuration in the tree is named like the files there; another as it was typed.
 pub(crate) fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Read {
+    let read_error = |source| Error::Read {
         path: path.to_owned(),
         source,
-    })?;
+    };
     let sources = tree.sources();
-    let file = sources.add(path.to_string_lossy().into_owned(), decode(bytes));
-    let Some(source) = sources.get(file) else {
-        return Ok(Config::default());
+    let absolute = path.canonicalize().map_err(read_error)?;
+    let (file, source) = if absolute.starts_with(tree.root()) {
+        tree.read(&tree.relative(&absolute)).map_err(read_error)?
+    } else {
+        let bytes = std::fs::read(path).map_err(read_error)?;
+        let file = tree.add(&path.to_string_lossy(), bytes);
+        match sources.get(file) {
+            Some(source) => (file, source),
+            None => return Ok(Config::default()),
+        }
     };
     let policies = engine::policies();
     let policies = policies.iter().map(|policy| policy.meta());

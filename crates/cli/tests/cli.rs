@@ -662,3 +662,366 @@ fn a_real_kustomize_gives_what_was_recorded() {
         assert_eq!(objects(&read), objects(&ours), "{root}");
     }
 }
+
+/// A Deployment that sets neither limits nor requests, with lines of metadata.
+fn deployment(metadata: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: api\n  namespace: shop\n{metadata}\
+         spec:\n  selector: {{matchLabels: {{app: api}}}}\n  template:\n    metadata: {{labels: {{app: api}}}}\n    \
+         spec:\n      containers:\n        - name: api\n          image: api:1\n"
+    )
+}
+
+const HEAD: &str = "apiVersion: stagegate.dev/v1alpha1\nkind: Config\n";
+
+fn lint_configured(config: &str, object: &str, args: &[&str]) -> Run {
+    let config = format!("{HEAD}policies: {{network-policy: {{enforcement: off}}}}\n{config}");
+    let files = [
+        ("stagegate.yaml", config.as_bytes()),
+        ("environments/dev/api.yaml", object.as_bytes()),
+        ("environments/prod/api.yaml", object.as_bytes()),
+    ];
+    let is_dated = args.iter().any(|arg| arg.starts_with("--today"));
+    let today: &[&str] = if is_dated {
+        &[]
+    } else {
+        &["--today=2026-06-30"]
+    };
+    lint_files(&files, &[today, args].concat())
+}
+
+fn statuses(run: &Run) -> Vec<String> {
+    let report = run.json();
+    let findings = report["findings"].as_array().unwrap().iter();
+    findings
+        .map(|f| {
+            let text = |key: &str| f[key].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("stage"), text("policy"), text("status"))
+        })
+        .collect()
+}
+
+#[test]
+fn waivers_accept_findings_for_a_reason_and_a_time() {
+    let waivers = "waivers:
+  - policies: [resource-*]
+    objects: [{kind: Deployment, name: \"ap?\", namespace: shop}]
+    stages: [production]
+    reason: known
+    expires: 2026-06-30
+";
+    let json = lint_configured(waivers, &deployment(""), &["--format=json"]);
+    assert_eq!(json.code, 1);
+    let found = statuses(&json);
+    let of = |stage: &str, status: &str| {
+        let ends = |f: &&String| f.starts_with(stage) && f.ends_with(status);
+        found.iter().filter(ends).count()
+    };
+    assert_eq!(
+        (of("dev", "active"), of("prod", "waived")),
+        (4, 4),
+        "{found:?}"
+    );
+    assert_eq!(json.json()["summary"]["waived"], 4);
+    let waived = &json.json()["findings"].as_array().unwrap().clone();
+    let waived = waived.iter().find(|f| f["status"] == "waived").unwrap();
+    assert_eq!(waived["waiver"]["reason"], "known");
+    // The day after the last day the findings count again, and why is said.
+    let late = lint_configured(
+        waivers,
+        &deployment(""),
+        &["--format=json", "--today=2026-07-01"],
+    );
+    assert_eq!(late.json()["summary"]["waived"], 0);
+    assert!(statuses(&late).contains(&"shared waiver-expired active".to_owned()));
+}
+
+#[test]
+fn waivers_that_waive_nothing_are_told_in_full_runs() {
+    let waivers = "waivers:
+  - {policies: [resource-limits], objects: [{name: other}], reason: gone}
+  - {policies: [resource-limits], objects: [{name: api}]}
+  - {policies: [resource-limits], objects: [{name: api}], reason: old, expires: 2025-01-01}
+";
+    let run = lint_configured(waivers, &deployment(""), &[]);
+    insta::assert_snapshot!(run.stdout);
+    let part = lint_configured(waivers, &deployment(""), &["--stage=prod"]);
+    assert!(!part.stdout.contains("waiver-unused"), "{}", part.stdout);
+    assert!(part.stdout.contains("waiver-expired"), "{}", part.stdout);
+}
+
+#[test]
+fn waivers_of_paths_hold_offline_only_and_say_so() {
+    let waivers = "waivers:
+  - {policies: [resource-limits, resource-requests], paths: [\"environments/**\"], reason: vendored}
+";
+    let run = lint_configured(waivers, &deployment(""), &[]);
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    insta::assert_snapshot!(run.stdout);
+}
+
+#[test]
+fn annotations_waive_what_the_stage_lets_them() {
+    let annotated = deployment(
+        "  annotations:\n    stagegate.dev/waive: resource-limits, resource-requests, image-tags\n    \
+         stagegate.dev/reason: legacy\n",
+    );
+    let run = lint_configured("", &annotated, &["--format=json"]);
+    let found = statuses(&run);
+    // Nothing in production, all elsewhere; what does not exist is told in both.
+    assert_eq!(
+        found
+            .iter()
+            .filter(|f| *f == "dev resource-limits waived")
+            .count(),
+        2
+    );
+    assert_eq!(
+        found
+            .iter()
+            .filter(|f| *f == "prod resource-limits active")
+            .count(),
+        2
+    );
+    insta::assert_snapshot!(lint_configured("", &annotated, &["--policy=waiver-unused"]).stdout);
+    let allowed = "stages:
+  - {name: dev, paths: [environments/dev], annotationWaivers: none}
+  - {name: prod, paths: [environments/prod], annotationWaivers: [resource-limits, resource-requests]}
+";
+    let found = statuses(&lint_configured(allowed, &annotated, &["--format=json"]));
+    assert!(
+        found.contains(&"dev resource-limits active".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"prod resource-limits waived".to_owned()),
+        "{found:?}"
+    );
+    // Without a reason nothing is waived.
+    let bare = deployment("  annotations: {stagegate.dev/waive: resource-limits}\n");
+    let found = statuses(&lint_configured("", &bare, &["--format=json"]));
+    assert!(
+        found.contains(&"dev resource-limits active".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"dev waiver-without-reason active".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn seed_sets_choose_what_runs() {
+    let code = |extends: &str| lint_configured(extends, &deployment(""), &[]).code;
+    assert_eq!(code("extends: [recommended]\n"), 1);
+    assert_eq!(code("extends: [strict]\n"), 1);
+    assert_eq!(code("extends: [none]\n"), 0);
+    assert_eq!(code("extends: []\n"), 0);
+    // Nothing switches off what could not be judged.
+    assert_eq!(lint_configured("extends: [none]\n", "a: [", &[]).code, 2);
+}
+
+#[test]
+fn what_is_declared_as_not_judged_is_no_error() {
+    let config = "unrendered: [{paths: [environments/prod], reason: by hand until OPS-31}]\n";
+    let run = lint_configured(config, "a: [", &[]);
+    assert_eq!(run.code, 2);
+    assert!(!run.stdout.contains("environments/prod"), "{}", run.stdout);
+}
+
+#[test]
+fn external_objects_are_there_for_policies_that_ask() {
+    let stateful = deployment("").replace("Deployment", "StatefulSet");
+    let with = |config: &str| {
+        let args = ["--policy=pod-disruption-budget", "--format=json"];
+        lint_configured(config, &stateful, &args).json()["summary"]["deny"].clone()
+    };
+    assert_eq!(with(""), 1);
+    let external = "external:
+  - {apiVersion: policy/v1, kind: PodDisruptionBudget, name: all, namespace: shop, spec: {selector: {}}}
+";
+    assert_eq!(with(external), 0);
+}
+
+#[test]
+fn what_lies_elsewhere_makes_a_denial_a_warning() {
+    let application = "apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: redis, namespace: argocd}
+spec:
+  destination: {namespace: shop}
+  source: {repoURL: https://charts.example.com, chart: redis, targetRevision: 1.0.0}
+";
+    let stateful = deployment("").replace("Deployment", "StatefulSet");
+    let objects = format!("{stateful}---\n{application}");
+    let args = ["--policy=pod-disruption-budget", "--stage=prod"];
+    let run = lint_configured("", &objects, &args);
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("it may come from the chart redis of https://charts.example.com"),
+        "{}",
+        run.stdout
+    );
+    let elsewhere = objects.replace(
+        "destination: {namespace: shop}",
+        "destination: {namespace: db}",
+    );
+    assert_eq!(lint_configured("", &elsewhere, &args).code, 1);
+}
+
+#[test]
+fn the_schema_of_the_configuration() {
+    let schema = stagegate(&["config-schema"]).json();
+    let limits = &schema["properties"]["policies"]["properties"]["resource-limits"];
+    assert_eq!(
+        limits["properties"]["parameters"]["properties"]["limits"]["default"],
+        serde_json::json!(["memory", "cpu"])
+    );
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn recorded_reviews_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let review = |name: &str, namespace: &str, object: &str| {
+        let body = format!(
+            "{{\"apiVersion\": \"admission.k8s.io/v1\", \"kind\": \"AdmissionReview\", \"request\": \
+             {{\"uid\": \"1\", \"operation\": \"CREATE\", \"namespace\": \"{namespace}\", \
+             \"userInfo\": {{\"username\": \"jane\"}}, \"object\": {object}, \"oldObject\": null}}}}"
+        );
+        fs::write(folder.path().join(name), body).unwrap();
+    };
+    let pod = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+                  "spec": {"containers": [{"name": "a"}]}}"#;
+    review("a.json", "shop-prod", pod);
+    review("b.json", "shop-dev", pod);
+    let config = format!(
+        "{HEAD}stages:\n  - {{name: dev, enforcement: warn, namespaces: [\"*-dev\"]}}\n  \
+         - {{name: prod, namespaces: [\"*-prod\"]}}\n"
+    );
+    let config_path = folder.path().join("stagegate.yaml");
+    fs::write(&config_path, config).unwrap();
+    let (path, config) = (
+        folder.path().to_str().unwrap(),
+        config_path.to_str().unwrap(),
+    );
+    let run = stagegate(&["replay", path, "--config", config]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stdout
+            .contains("denied   a.json  CREATE Pod shop-prod/a in prod"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("allowed  b.json  CREATE Pod shop-dev/a in dev"),
+        "{}",
+        run.stdout
+    );
+    let json = stagegate(&["replay", path, "--config", config, "--format=json"]).json();
+    assert_eq!(json[0]["response"]["response"]["status"]["code"], 403);
+    assert_eq!(json[1]["response"]["response"]["allowed"], true);
+    // What cannot be read is an error, and the others are answered all the same.
+    fs::write(folder.path().join("c.json"), "{\"password\": \"hunter2\"}").unwrap();
+    let run = stagegate(&["replay", path]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("c.json") && !run.stderr.contains("hunter2"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stdout.contains("2 reviews, 2 denied"), "{}", run.stdout);
+}
+
+/// Every way in which a secret may stand in a repository, right or wrong.
+fn places_of_secrets(value: &str) -> Vec<(&'static str, String)> {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n";
+    vec![
+        (
+            "a.yaml",
+            format!("{secret}stringData:\n  password: \"{value}\"\n"),
+        ),
+        ("b.yaml", format!("{secret}data:\n  password: {encoded}\n")),
+        (
+            "c.yaml",
+            format!("{secret}stringData:\n  password: \"{value}\n  x: [\n"),
+        ),
+        (
+            "d.yaml",
+            format!("{secret}stringData:\n  password: *{value}\n"),
+        ),
+        (
+            "e.yaml",
+            format!("{secret}stringData:\n  password: !!int {value}\n"),
+        ),
+        (
+            "f.yaml",
+            format!("{secret}stringData:\n  password: |-\n    {value}\n  on: {value}\n"),
+        ),
+        ("g.yaml", format!("{secret}stringData:\n\t{value}\n")),
+        (
+            "h.yaml",
+            format!("{secret}stringData: {{a: {value}, b: on}}\nstringData: {{a: {value}}}\n"),
+        ),
+        (
+            "i.yaml",
+            format!("{secret}data: {value}\n---\n{value}: 1\n"),
+        ),
+        (
+            "j.json",
+            format!(
+                "{{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {{\"name\": \"j\"}}, \"stringData\": {{\"password\": \"{value}\""
+            ),
+        ),
+        (
+            "k.yaml",
+            format!(
+                "{secret}metadata: {{name: k, annotations: {{kubectl.kubernetes.io/last-applied-configuration: '{{\"stringData\": \"{value}\"}}'}}}}\nstringData: {{password: {value}}}\n"
+            ),
+        ),
+        (".env", format!("PASSWORD={value}\n")),
+        ("api/.env.prod", format!("export TOKEN='{value}\nA=1")),
+        (
+            "x/kustomization.yaml",
+            format!(
+                "secretGenerator:\n  - name: a\n    literals: [password={value}]\n    files: [gone]\n"
+            ),
+        ),
+        (
+            "y/kustomization.yaml",
+            format!(
+                "secretGenerator:\n  - name: a\n    literals: [{value}]\n    envs: [gone.env]\nresources: [nothing]\n"
+            ),
+        ),
+        (
+            "z/kustomization.yaml",
+            format!(
+                "patches:\n  - patch: |-\n      kind: Secret\n      stringData: {{a: {value}}}\n    path: gone\nresources: [gone]\n"
+            ),
+        ),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+
+    /// No report, error or log holds a secret, whatever the file that it stands in is like.
+    #[test]
+    fn no_output_holds_a_secret(value in "[a-z][A-Za-z0-9]{9,18}") {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&value);
+        let places = places_of_secrets(&value);
+        let files: Vec<(&str, &[u8])> = places.iter().map(|(n, t)| (*n, t.as_bytes())).collect();
+        for args in [&["--format=text"][..], &["--format=json"], &["--no-external"]] {
+            let run = lint_files(&files, args);
+            for text in [&run.stdout, &run.stderr] {
+                proptest::prop_assert!(!text.contains(&value), "{}", text);
+                proptest::prop_assert!(!text.contains(&encoded), "{}", text);
+            }
+        }
+    }
+}

@@ -111,9 +111,7 @@ struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     fn node(&self, path: &[&str]) -> &'r Node {
-        let pointer = path
-            .iter()
-            .fold(Pointer::root(), |pointer, step| pointer.join(step));
+        let pointer = path.iter().fold(Pointer::root(), Pointer::join);
         self.root.nearest(&pointer)
     }
 

@@ -75,7 +75,6 @@ pub(crate) struct Asked<'a> {
 impl Waiver {
     /// What tells it from others: all that it says, without its place.
     pub fn identity(&self) -> String {
-        #[expect(clippy::use_debug, reason = "globs are shown as they were written")]
         let named = format!("{:?} {:?}", self.policies, self.objects);
         let paths: Vec<&str> = self.paths.iter().map(|p| p.pattern.as_str()).collect();
         format!(

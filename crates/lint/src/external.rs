@@ -224,20 +224,52 @@ impl Repository<'_> {
         let target = spec.member("targetNamespace");
         let path = spec.member("path");
         let path = text(&path).unwrap_or(".");
-        if kind == "GitRepository" {
-            let url = self.objects.iter().find(|other| {
-                other.reference.kind == "GitRepository" && other.reference.name == name
-            });
-            let url = url.and_then(|o| o.node.path(&["spec", "url"]));
-            let is_own = url
-                .and_then(Node::as_str)
-                .is_some_and(|url| self.is_own(url));
-            // Flux's own name for the repository that it was set up from.
-            if is_own || name == "flux-system" || self.has(path) {
-                return;
-            }
+        let is_own = match kind {
+            "GitRepository" => self.is_own_source(name) || self.has(path),
+            "ExternalArtifact" => self.is_cut_out_of_own(name),
+            _ => false,
+        };
+        if is_own {
+            return;
         }
         tell(&source, format!("{path} of {kind} {name}"), text(&target));
+    }
+
+    /// Whether a GitRepository of Flux is this repository.
+    fn is_own_source(&self, name: &str) -> bool {
+        let mut repositories = self.objects.iter().filter(|object| {
+            object.reference.kind == "GitRepository" && object.reference.name == name
+        });
+        // Flux's own name for the repository that it was set up from.
+        name == "flux-system"
+            || repositories.any(|object| {
+                let url = object.node.path(&["spec", "url"]).and_then(Node::as_str);
+                url.is_some_and(|url| self.is_own(url))
+            })
+    }
+
+    /// Whether an artifact is made of nothing but files of this repository.
+    fn is_cut_out_of_own(&self, artifact: &str) -> bool {
+        self.objects.iter().any(|object| {
+            let list = |key: &str| {
+                object
+                    .node
+                    .path(&["spec", key])
+                    .map_or(&[][..], Node::items)
+            };
+            let text =
+                |node: &Node, key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
+            let makes_it = list("artifacts")
+                .iter()
+                .any(|made| text(made, "name").as_deref() == Some(artifact));
+            let is_own = |source: &Node| {
+                text(source, "kind").as_deref() == Some("GitRepository")
+                    && text(source, "name").is_some_and(|name| self.is_own_source(&name))
+            };
+            object.reference.kind == "ArtifactGenerator"
+                && makes_it
+                && list("sources").iter().all(is_own)
+        })
     }
 
     /// Whether a URL is one of this repository.

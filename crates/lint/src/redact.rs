@@ -81,13 +81,21 @@ fn values(object: &Object) -> Vec<stagegate_core::Mark> {
         .collect()
 }
 
-/// Replaces a range of bytes by a mask that has as many characters and lines, and does not tell how
-/// many of them were meant.
+/// Replaces a range of bytes by a mask that keeps lines, columns and indentation, and does not tell
+/// how many characters were meant. The header of a block scalar stays.
 fn mask(text: &str, from: usize, to: usize) -> String {
     let mut left = MASK;
+    let mut in_header = text[from.min(text.len())..].starts_with(['|', '>']);
+    let mut at_start = false;
     text.char_indices()
         .map(|(i, c)| {
-            if i < from || i >= to || c == '\n' {
+            if c == '\n' {
+                (left, in_header, at_start) = (MASK, false, true);
+                return c;
+            }
+            let is_indentation = at_start && c == ' ';
+            at_start &= is_indentation;
+            if i < from || i >= to || in_header || is_indentation {
                 return c;
             }
             let shown = if left > 0 { '*' } else { ' ' };
@@ -107,6 +115,10 @@ mod tests {
         assert_eq!(
             mask("a: 0123456789abc\nb: 1", 3, 16),
             "a: ********     \nb: 1"
+        );
+        assert_eq!(
+            mask("a: |-\n  first\n  second line\nb: 1", 3, 27),
+            "a: |-\n  *****\n  ********   \nb: 1"
         );
     }
 }

@@ -120,8 +120,8 @@ impl Accounts {
                 format!(" at {}:{}:{}", at.path, at.line, at.column)
             });
             notes.push(format!(
-                "the waiver{at} names paths, which hold offline only, and at admission {} denies; \
-                 what holds in both: `objects: [{}]`",
+                "the waiver{at} names paths, which hold offline only: at admission the same is denied \
+                 ({}); what holds in both: `objects: [{}]`",
                 policies.into_iter().collect::<Vec<_>>().join(", "),
                 objects.into_iter().collect::<Vec<_>>().join(", "),
             ));
