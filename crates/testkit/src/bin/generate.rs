@@ -35,7 +35,8 @@ fn generate(folder: &Path, objects: usize) -> io::Result<()> {
         let text = match app % 8 {
             0..4 => workload(app, stage, "Deployment"),
             4 => workload(app, stage, "StatefulSet"),
-            5 | 6 => config_map(app, stage),
+            5 => config_map(app, stage),
+            6 => disruption_budget(app, stage),
             _ => network_policies(app, stage),
         };
         fs::write(folder.join(format!("{app:06}.yaml")), text)?;
@@ -166,18 +167,36 @@ fn config_map(app: usize, stage: &str) -> String {
     text
 }
 
+/// A selector of the five workloads that stand in the same folder.
+fn workloads_of(app: usize, indent: &str) -> String {
+    let first = app - app % 8;
+    let mut text = format!(
+        "\n{indent}matchExpressions:\n{indent}  - key: app.kubernetes.io/name\n{indent}    operator: In\n{indent}    values:"
+    );
+    for workload in first..first + 5 {
+        let _ = write!(text, "\n{indent}      - app-{workload}");
+    }
+    text
+}
+
+fn disruption_budget(app: usize, stage: &str) -> String {
+    let mut text = head("policy/v1", "PodDisruptionBudget", app, stage);
+    let selector = workloads_of(app, "    ");
+    let _ = writeln!(text, "spec:\n  maxUnavailable: 1\n  selector:{selector}");
+    text
+}
+
 fn network_policies(app: usize, stage: &str) -> String {
     let mut text = head("networking.k8s.io/v1", "NetworkPolicy", app, stage);
     let _ = write!(
         text,
         "spec:
-  podSelector:
-    matchLabels:
-      app.kubernetes.io/name: app-{app}
+  podSelector:{}
   policyTypes:
     - Ingress
   ingress:
-"
+",
+        workloads_of(app, "    ")
     );
     for peer in 0..10 {
         let _ = write!(
