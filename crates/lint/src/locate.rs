@@ -34,6 +34,16 @@ impl Located {
     }
 }
 
+/// What a finding is about, and where that stands.
+struct Source<'a> {
+    mark: Mark,
+    location: Location,
+    fingerprint: String,
+    object: Option<&'a Object>,
+    origin: OriginReport,
+    related: Vec<RelatedReport>,
+}
+
 pub(crate) fn finding(
     tree: &Tree,
     stage: &Stage,
@@ -41,8 +51,7 @@ pub(crate) fn finding(
     finding: Finding,
     waivers: &[Waiver],
 ) -> Located {
-    let waiver = waiver_report(&finding, Some(object), waivers);
-    let violation = finding.violation;
+    let violation = &finding.violation;
     let mark = object.node.nearest(&violation.pointer).mark;
     let location = place(tree, object, mark);
     let source = object.source();
@@ -57,13 +66,13 @@ pub(crate) fn finding(
     ]);
     let mut related: Vec<RelatedReport> = violation
         .related
-        .into_iter()
+        .iter()
         .filter_map(|r| {
             let mark = match &r.place {
                 Place::Here(pointer) => object.node.nearest(pointer).mark,
                 Place::Elsewhere(mark) => *mark,
             };
-            relate(tree, mark, r.message)
+            relate(tree, mark, r.message.clone())
         })
         .collect();
     for (pointer, mark) in &object.removed {
@@ -71,38 +80,15 @@ pub(crate) fn finding(
             related.extend(relate(tree, *mark, "removed here".to_owned()));
         }
     }
-    let help = violation
-        .help
-        .unwrap_or_else(|| finding.meta.help.to_string());
-    Located {
-        identity: Identity {
-            policy: finding.meta.id.to_string(),
-            mark,
-            key: violation.key,
-            enforcement: finding.enforcement,
-            severity: finding.severity,
-            status: finding.status,
-        },
-        report: FindingReport {
-            policy: finding.meta.id.to_string(),
-            category: finding.meta.category.to_string(),
-            severity: finding.severity,
-            enforcement: finding.enforcement,
-            status: finding.status,
-            waiver,
-            block: block(&finding.meta, object),
-            stage: stage.name.clone(),
-            stages: vec![stage.name.clone()],
-            object: finding.object.as_ref().map(ObjectReport::of),
-            pointer: violation.pointer.to_string(),
-            message: violation.message,
-            help,
-            location,
-            origin: OriginReport::of(object, tree),
-            related,
-            fingerprint,
-        },
-    }
+    let source = Source {
+        mark,
+        location,
+        fingerprint,
+        object: Some(object),
+        origin: OriginReport::of(object, tree),
+        related,
+    };
+    located(stage, finding, source, waivers)
 }
 
 /// A finding about a file.
@@ -114,47 +100,51 @@ pub(crate) fn file_finding(
     finding: Finding,
     waivers: &[Waiver],
 ) -> Located {
-    let waiver = waiver_report(&finding, None, waivers);
-    let violation = finding.violation;
-    let location = tree
-        .sources()
-        .locate(mark)
-        .unwrap_or_else(|| beginning(path.to_owned()));
-    let fingerprint = fingerprint(&[&finding.meta.id, &violation.key, path]);
-    let help = violation
-        .help
-        .unwrap_or_else(|| finding.meta.help.to_string());
-    let chain = tree.sources().path(mark.file).into_iter().collect();
+    let location = tree.sources().locate(mark);
+    let source = Source {
+        mark,
+        location: location.unwrap_or_else(|| beginning(path.to_owned())),
+        fingerprint: fingerprint(&[&finding.meta.id, &finding.violation.key, path]),
+        object: None,
+        origin: OriginReport {
+            renderer: "plain",
+            chain: tree.sources().path(mark.file).into_iter().collect(),
+        },
+        related: Vec::new(),
+    };
+    located(stage, finding, source, waivers)
+}
+
+fn located(stage: &Stage, finding: Finding, source: Source<'_>, waivers: &[Waiver]) -> Located {
+    let waiver = waiver_report(&finding, source.object, waivers);
+    let (meta, violation) = (finding.meta, finding.violation);
     Located {
         identity: Identity {
-            policy: finding.meta.id.to_string(),
-            mark,
+            policy: meta.id.to_string(),
+            mark: source.mark,
             key: violation.key,
             enforcement: finding.enforcement,
             severity: finding.severity,
             status: finding.status,
         },
         report: FindingReport {
-            policy: finding.meta.id.to_string(),
-            category: finding.meta.category.to_string(),
+            policy: meta.id.to_string(),
+            category: meta.category.to_string(),
             severity: finding.severity,
             enforcement: finding.enforcement,
             status: finding.status,
             waiver,
-            block: None,
+            block: source.object.and_then(|object| block(&meta, object)),
             stage: stage.name.clone(),
             stages: vec![stage.name.clone()],
-            object: None,
+            object: finding.object.as_ref().map(ObjectReport::of),
             pointer: violation.pointer.to_string(),
             message: violation.message,
-            help,
-            location,
-            origin: OriginReport {
-                renderer: "plain",
-                chain,
-            },
-            related: Vec::new(),
-            fingerprint,
+            help: violation.help.unwrap_or_else(|| meta.help.to_string()),
+            location: source.location,
+            origin: source.origin,
+            related: source.related,
+            fingerprint: source.fingerprint,
         },
     }
 }

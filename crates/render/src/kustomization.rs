@@ -153,6 +153,11 @@ impl Kustomization {
         };
         kustomization.collect(&root);
         kustomization.note_secret_patches();
+        for generator in root.get("secretGenerator").map_or(&[][..], Node::items) {
+            let literals = generator.get("literals").map_or(&[][..], Node::items);
+            let marks = literals.iter().map(|l| value_of_literal(source, l.mark));
+            kustomization.secrets.extend(marks);
+        }
         Ok(Some(kustomization))
     }
 
@@ -186,10 +191,6 @@ impl Kustomization {
             for generator in root.get(key).map_or(&[][..], Node::items) {
                 self.generator(generator);
             }
-        }
-        for generator in root.get("secretGenerator").map_or(&[][..], Node::items) {
-            let literals = generator.get("literals").map_or(&[][..], Node::items);
-            self.secrets.extend(literals.iter().map(|l| l.mark));
         }
         for chart in root.get("helmCharts").map_or(&[][..], Node::items) {
             for key in ["valuesFile", "additionalValuesFiles"] {
@@ -300,6 +301,19 @@ impl Reference {
     /// repository that kustomize takes.
     pub fn is_remote(&self) -> bool {
         is_remote(&self.path)
+    }
+}
+
+/// Where the value of a literal `key=value` stands; all of it where there is no key.
+pub(crate) fn value_of_literal(source: &Source, literal: Mark) -> Mark {
+    let text = source
+        .text
+        .get(literal.start as usize..literal.end as usize);
+    let equals = text.and_then(|text| text.find('='));
+    let behind = equals.and_then(|at| u32::try_from(at + 1).ok());
+    Mark {
+        start: literal.start + behind.unwrap_or_default(),
+        ..literal
     }
 }
 

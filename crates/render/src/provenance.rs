@@ -18,7 +18,7 @@ use stagegate_core::{
 use stagegate_manifest::{Format, Profile, Source, Sources, decode, dotenv, load};
 
 use crate::closure::Closure;
-use crate::kustomization::{Generator, Kustomization, Patch};
+use crate::kustomization::{Generator, Kustomization, Patch, value_of_literal};
 use crate::{Tree, join, parent, plain};
 
 const ORIGIN: &str = "config.kubernetes.io/origin";
@@ -235,7 +235,9 @@ impl<'a> Provenance<'a> {
         }
         for literal in items("literals") {
             if let Some((key, _)) = literal.as_str().and_then(|text| text.split_once('=')) {
-                places.insert(key.to_owned(), literal.mark);
+                let source = self.tree.sources().get(literal.mark.file);
+                let mark = source.map_or(literal.mark, |s| value_of_literal(&s, literal.mark));
+                places.insert(key.to_owned(), mark);
             }
         }
         for file in items("files") {
