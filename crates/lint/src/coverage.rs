@@ -72,6 +72,16 @@ impl CoverageEntry {
                 Some(format!("used by {by}")),
             ),
             Fate::Skipped { reason } => (CoverageStatus::Skipped, Vec::new(), Some(reason.clone())),
+            Fate::Declared { reason } => (
+                CoverageStatus::Skipped,
+                Vec::new(),
+                Some(format!("not meant to be judged: {reason}")),
+            ),
+            Fate::External => (
+                CoverageStatus::Skipped,
+                Vec::new(),
+                Some("what it deploys lies outside of the repository".to_owned()),
+            ),
             Fate::Unrendered => (CoverageStatus::Unrendered, Vec::new(), None),
         };
         CoverageEntry {

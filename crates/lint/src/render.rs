@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use stagegate_core::{Gap, Object, Stage};
-use stagegate_render::{Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join};
+use stagegate_render::{
+    Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join, local_sources,
+};
 use stagegate_repo::{Entry, EntryKind, Fate, FileNote, JudgedFile, Layout, Secrets};
 
 use crate::external::{self, ExternalSource};
@@ -93,6 +95,7 @@ pub fn render(
         .collect();
 
     let mut objects: Vec<Vec<Arc<Object>>> = stages.iter().map(|_| Vec::new()).collect();
+    let mut remote_only = BTreeSet::new();
     let mut gaps: Vec<Vec<Gap>> = stages.iter().map(|_| Vec::new()).collect();
     for (stage, root, result) in rendered {
         match result {
@@ -104,9 +107,11 @@ pub fn render(
                 });
                 let (remote, local): (Vec<Failure>, Vec<Failure>) =
                     failures.into_iter().partition(|f| f.external);
-                broken.insert(root.to_owned());
-                let is_remote_only = local.is_empty() && !holds_objects(root, tree);
-                if !is_remote_only {
+                let is_remote_only = local.is_empty() && !local_sources(tree, root);
+                if is_remote_only {
+                    remote_only.insert(root.to_owned());
+                } else {
+                    broken.insert(root.to_owned());
                     repository
                         .failures
                         .extend(remote.iter().map(not_rendered_for));
@@ -174,20 +179,15 @@ pub fn render(
     repository.external.retain(|e| chosen(&e.stage.name));
     for entry in &mut repository.entries {
         let root = join(stagegate_render::parent(&entry.path), ".");
-        if entry.kind == EntryKind::Kustomization
-            && matches!(entry.fate, Fate::Judged { .. })
-            && broken.contains(&root)
-        {
+        let is_root =
+            entry.kind == EntryKind::Kustomization && matches!(entry.fate, Fate::Judged { .. });
+        if is_root && broken.contains(&root) {
             entry.fate = Fate::Unrendered;
+        } else if is_root && remote_only.contains(&root) {
+            entry.fate = Fate::External;
         }
     }
     repository
-}
-
-/// Whether a kustomization, by itself or through its bases, has anything local that would be
-/// judged.
-fn holds_objects(root: &str, tree: &Tree) -> bool {
-    stagegate_render::local_sources(tree, root)
 }
 
 /// What else a kustomization holds was not judged either, and that is local.

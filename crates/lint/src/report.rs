@@ -5,9 +5,9 @@ use stagegate_core::{
     Enforcement, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status, Violation,
 };
 use stagegate_render::{Failure, Tree};
-use stagegate_repo::Fate;
+use stagegate_repo::{EntryKind, Fate};
 
-use crate::{Coverage, CoverageStatus, Redactions, Repository, UNRENDERED};
+use crate::{Redactions, Repository, UNRENDERED};
 
 /// The code of the error that there was nothing to judge.
 pub const NO_OBJECTS: &str = "no-objects";
@@ -237,12 +237,11 @@ impl Report {
 
 /// What was skipped and holds objects or makes some: a person may have meant it to be judged.
 fn notable(repository: &Repository) -> Vec<String> {
-    let coverage = Coverage::of(repository);
-    let skipped = |kind: &str| {
-        coverage
+    let skipped = |kind: EntryKind| {
+        repository
             .entries
             .iter()
-            .filter(|e| e.kind == kind && e.status == CoverageStatus::Skipped)
+            .filter(|e| e.kind == kind && matches!(e.fate, Fate::Skipped { .. }))
             .count()
     };
     let mut notable = Vec::new();
@@ -252,17 +251,17 @@ fn notable(repository: &Repository) -> Vec<String> {
         n => notable.push(format!("{n} {many}")),
     };
     say(
-        skipped("chart"),
+        skipped(EntryKind::Chart),
         "chart was not rendered",
         "charts were not rendered",
     );
     say(
-        skipped("manifest"),
+        skipped(EntryKind::Manifest),
         "manifest is deployed by nothing",
         "manifests are deployed by nothing",
     );
     say(
-        skipped("kustomization"),
+        skipped(EntryKind::Kustomization),
         "kustomization is used by nothing",
         "kustomizations are used by nothing",
     );

@@ -130,6 +130,13 @@ pub enum Fate {
         /// Why.
         reason: String,
     },
+    /// Not judged, as the configuration says, for a reason that it gives.
+    Declared {
+        /// The reason.
+        reason: String,
+    },
+    /// Not judged: what it deploys lies outside of the repository.
+    External,
     /// It should have been judged, and could not be.
     Unrendered,
 }

@@ -136,7 +136,7 @@ pub(crate) fn assign(
         let unrendered = config.unrendered.iter();
         unrendered
             .filter(|u| u.paths.iter().any(|glob| glob.matches(path)))
-            .map(|u| format!("not meant to be judged: {}", u.reason))
+            .map(|u| u.reason.clone())
             .next()
     };
     let mut root_stages: BTreeMap<String, String> = BTreeMap::new();
@@ -203,7 +203,7 @@ pub(crate) fn assign(
         let passed_over = is_declared.filter(|_| !graph.used_by.contains_key(&file.path));
         let is_passed_over = passed_over.is_some();
         let fate = match file.class {
-            _ if is_passed_over => Fate::Skipped {
+            _ if is_passed_over => Fate::Declared {
                 reason: passed_over.unwrap_or_default(),
             },
             Class::Dotenv(variables) => {
