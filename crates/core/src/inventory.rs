@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::{Namespace, Object};
+use crate::{Labels, Namespace, Node, Object, selector};
 
 /// The objects of one stage, or of one cluster: a snapshot that policies may look at besides
 /// their subject.
@@ -27,12 +27,32 @@ pub struct Gap {
     pub what: String,
 }
 
-/// Positions of the objects of one kind, in two orders.
+/// Positions of the objects of one kind, in two orders and by what they select.
 #[derive(Debug, Default)]
 struct KindIndex {
     group: String,
     by_namespace: Vec<usize>,
     by_name: Vec<usize>,
+    by_selector: OnceLock<SelectorIndex>,
+    by_text: OnceLock<TextIndex>,
+}
+
+/// Objects with label selectors, each under one label that it asks for.
+#[derive(Debug, Default)]
+struct SelectorIndex {
+    /// Where the selector stands.
+    path: &'static [&'static str],
+    /// By namespace, then label and value.
+    by_label: HashMap<String, HashMap<(String, String), Vec<usize>>>,
+    /// By namespace: those that ask for no label.
+    others: HashMap<String, Vec<usize>>,
+}
+
+/// Objects by a text in them, such as the name of what they are for.
+#[derive(Debug, Default)]
+struct TextIndex {
+    path: &'static [&'static str],
+    by_text: HashMap<(String, String), Vec<usize>>,
 }
 
 impl Inventory {
@@ -99,6 +119,129 @@ impl Inventory {
             .iter()
             .map(|&i| &self.objects[i])
             .filter(|other| other.is_same_as(object))
+    }
+
+    /// The objects of a kind that share a namespace with an object and may select these labels by
+    /// the selector at `path`. A superset: whoever asks has to see whether they do. One path a kind.
+    pub(crate) fn may_select<'i>(
+        &'i self,
+        object: &'i Object,
+        (group, kind): (&str, &str),
+        path: &'static [&'static str],
+        labels: &Labels<'_>,
+    ) -> Vec<&'i Arc<Object>> {
+        let Some(index) = self.kind(group, kind) else {
+            return Vec::new();
+        };
+        let selectors = index
+            .by_selector
+            .get_or_init(|| self.index_selectors(&index.by_name, path));
+        debug_assert_eq!(selectors.path, path, "one path a kind");
+        let bucket = bucket(object);
+        let mut found: Vec<usize> = Vec::new();
+        if let Some(by_label) = selectors.by_label.get(bucket) {
+            for (key, value) in labels.iter() {
+                let pair = (key.to_owned(), value.to_owned());
+                found.extend(by_label.get(&pair).into_iter().flatten());
+            }
+        }
+        found.extend(selectors.others.get(bucket).into_iter().flatten());
+        found.sort_unstable();
+        let found = found.into_iter().map(|i| &self.objects[i]);
+        found
+            .filter(|other| other.shares_namespace(object))
+            .collect()
+    }
+
+    fn index_selectors(&self, all: &[usize], path: &'static [&'static str]) -> SelectorIndex {
+        let pairs = |i: usize| {
+            let selector = self.objects[i].node.path(path);
+            selector.into_iter().flat_map(selector::required)
+        };
+        // A label that many ask for tells them apart badly: each stands under its rarest.
+        let mut counts: HashMap<(&str, &str, &str), usize> = HashMap::new();
+        for &i in all {
+            let bucket = bucket(&self.objects[i]);
+            for (key, values) in pairs(i) {
+                for value in values {
+                    *counts.entry((bucket, key, value)).or_default() += 1;
+                }
+            }
+        }
+        let mut index = SelectorIndex {
+            path,
+            ..SelectorIndex::default()
+        };
+        for &i in all {
+            let bucket = bucket(&self.objects[i]);
+            let commonest = |(key, values): &(&str, Vec<&str>)| {
+                let counts = values
+                    .iter()
+                    .map(|value| counts.get(&(bucket, *key, *value)));
+                counts.flatten().sum::<usize>()
+            };
+            match pairs(i).min_by_key(commonest) {
+                Some((key, values)) => {
+                    let by_label = index.by_label.entry(bucket.to_owned()).or_default();
+                    for value in values {
+                        let pair = (key.to_owned(), value.to_owned());
+                        by_label.entry(pair).or_default().push(i);
+                    }
+                }
+                None => index.others.entry(bucket.to_owned()).or_default().push(i),
+            }
+        }
+        index
+    }
+
+    /// The objects of a kind that share a namespace with an object and hold a text at `path`. One
+    /// path a kind.
+    pub(crate) fn with_text<'i>(
+        &'i self,
+        object: &'i Object,
+        (group, kind): (&str, &str),
+        path: &'static [&'static str],
+        text: &str,
+    ) -> impl Iterator<Item = &'i Arc<Object>> {
+        let found = self.kind(group, kind).and_then(|index| {
+            let texts = index.by_text.get_or_init(|| {
+                let mut texts = TextIndex {
+                    path,
+                    ..TextIndex::default()
+                };
+                for &i in &index.by_name {
+                    let object = &self.objects[i];
+                    if let Some(text) = object.node.path(path).and_then(Node::as_str) {
+                        let key = (bucket(object).to_owned(), text.to_owned());
+                        texts.by_text.entry(key).or_default().push(i);
+                    }
+                }
+                texts
+            });
+            debug_assert_eq!(texts.path, path, "one path a kind");
+            texts
+                .by_text
+                .get(&(bucket(object).to_owned(), text.to_owned()))
+        });
+        let found = found.map_or(&[][..], Vec::as_slice).iter();
+        found
+            .map(|&i| &self.objects[i])
+            .filter(|other| other.shares_namespace(object))
+    }
+
+    /// The objects of a kind with a name, in every namespace.
+    pub fn named<'i>(
+        &'i self,
+        group: &str,
+        kind: &str,
+        name: &'i str,
+    ) -> impl Iterator<Item = &'i Arc<Object>> {
+        let index = self.kind(group, kind);
+        let of_name = self.equal_range(
+            index.map_or(&[][..], |k| k.by_name.as_slice()),
+            move |other| other.reference.name.as_str().cmp(name),
+        );
+        of_name.iter().map(|&i| &self.objects[i])
     }
 
     /// The part of sorted positions whose objects compare equal.
@@ -207,6 +350,53 @@ mod tests {
         assert_eq!(found("b", "default"), ["b:", "a:default"]);
         assert_eq!(found("a", "shop"), ["b:shop"]);
         assert_eq!(found("c", ""), [""; 0]);
+    }
+
+    proptest::proptest! {
+        /// The index finds what looking at every object finds.
+        #[test]
+        fn indexed_selectors_are_the_same_as_all(
+            selectors in proptest::collection::vec(
+                (0..3usize, "[ab]", proptest::collection::btree_map("[ab]", "[xy]", 0..3),
+                 proptest::option::of(("[ab]", proptest::sample::select(vec!["In", "NotIn", "Exists"]),
+                                       proptest::collection::vec("[xy]", 0..3)))), 0..8),
+            labels in proptest::collection::btree_map("[ab]", "[xy]", 0..3),
+        ) {
+            let namespaces = ["", "default", "shop"];
+            let objects = selectors.iter().enumerate().map(|(i, (namespace, root, equal, expression))| {
+                let mut selector = serde_json::json!({"matchLabels": equal});
+                if let Some((key, operator, values)) = expression {
+                    selector["matchExpressions"] =
+                        serde_json::json!([{"key": key, "operator": operator, "values": values}]);
+                }
+                let node: Node = serde_json::from_value(serde_json::json!({
+                    "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+                    "metadata": {"name": i.to_string(), "namespace": namespaces[*namespace]},
+                    "spec": {"selector": selector},
+                })).unwrap();
+                let origin = Arc::new(Origin { root: root.clone(), ..Origin::default() });
+                Arc::new(Object::new(node, origin).unwrap())
+            });
+            let inventory = Inventory::new(objects.collect());
+            let labels: Node = serde_json::from_value(serde_json::json!(labels)).unwrap();
+            let labels = Labels::of(Some(&labels));
+            let selects = |o: &&Arc<Object>| {
+                selector::selects(o.node.path(&["spec", "selector"]), &labels)
+            };
+            for namespace in namespaces {
+                let asked = object("a", "Pod", namespace, "p");
+                let kind = ("policy", "PodDisruptionBudget");
+                let indexed = inventory.may_select(&asked, kind, &["spec", "selector"], &labels);
+                let names = |objects: Vec<&Arc<Object>>| {
+                    let names = objects.into_iter().filter(selects);
+                    let mut names: Vec<String> = names.map(|o| o.reference.name.clone()).collect();
+                    names.sort();
+                    names
+                };
+                let all = inventory.beside(&asked, kind.0, kind.1).collect();
+                proptest::prop_assert_eq!(names(indexed), names(all));
+            }
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Deserialize as _;
 
 use crate::{
-    Cursor, Entry, Gap, Map, Mark, Node, Object, Pointer, Quantity, Settings, Str, Subject, Value,
-    World,
+    Cursor, Entry, Gap, Labels, Map, Mark, Node, Object, Pointer, Quantity, Settings, Str, Subject,
+    Value, World,
 };
 
 /// A rule. Pure and synchronous: equal input gives equal output, in both doors.
@@ -374,6 +374,62 @@ impl<'a> Context<'a> {
             group,
             kind,
             |incoming: &Object| incoming.shares_namespace(object),
+        )
+    }
+
+    /// Those of them that may select these labels by the label selector at `path`: whoever asks has
+    /// to see whether they do. Without looking at all of them.
+    pub fn may_select(
+        &self,
+        object: &'a Object,
+        kind: (&'static str, &'static str),
+        path: &'static [&'static str],
+        labels: &Labels<'_>,
+    ) -> impl Iterator<Item = &'a Object> {
+        let stored = self.world.inventory.map_or_else(Vec::new, |inventory| {
+            inventory.may_select(object, kind, path, labels)
+        });
+        let stored = stored.into_iter().map(AsRef::as_ref);
+        self.renewed(stored, kind.0, kind.1, move |incoming: &Object| {
+            incoming.shares_namespace(object)
+        })
+    }
+
+    /// Those of them that hold a text at `path`, such as the name of what they are for.
+    pub fn with_text(
+        &self,
+        object: &'a Object,
+        kind: (&'static str, &'static str),
+        path: &'static [&'static str],
+        text: &'a str,
+    ) -> impl Iterator<Item = &'a Object> {
+        let stored = self.world.inventory.into_iter();
+        let stored = stored.flat_map(move |i| i.with_text(object, kind, path, text));
+        self.renewed(
+            stored.map(AsRef::as_ref),
+            kind.0,
+            kind.1,
+            move |incoming: &Object| {
+                incoming.shares_namespace(object)
+                    && incoming.node.path(path).and_then(Node::as_str) == Some(text)
+            },
+        )
+    }
+
+    /// The objects of a kind with a name, in every namespace.
+    pub fn named(
+        &self,
+        group: &'static str,
+        kind: &'static str,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Object> {
+        let stored = self.world.inventory.into_iter();
+        let stored = stored.flat_map(move |i| i.named(group, kind, name));
+        self.renewed(
+            stored.map(AsRef::as_ref),
+            group,
+            kind,
+            move |incoming: &Object| incoming.reference.name == name,
         )
     }
 

@@ -28,6 +28,16 @@ impl<'a> Labels<'a> {
         self
     }
 
+    /// Every label with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let written = self.written.map_or(&[][..], Node::entries).iter();
+        let written = written.filter_map(|e| Some((e.key.as_str(), e.node.as_str()?)));
+        let unwritten =
+            |(key, _): &&(&str, &str)| self.written.and_then(|labels| labels.get(key)).is_none();
+        let implied = self.implied.iter().filter(unwritten).copied();
+        written.chain(implied.collect::<Vec<_>>())
+    }
+
     /// The value of a label.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let written = self.written.and_then(|labels| labels.get(key));
@@ -65,6 +75,25 @@ pub fn selects_keys<'l>(selector: &Node, value_of: &dyn Fn(&str) -> Option<&'l s
             .map_or(&[][..], Node::items)
             .iter()
             .all(|expression| fulfils(expression, value_of))
+}
+
+/// The labels of which a selector asks for one: a key with the values that are right. `None` where it
+/// asks for none, as does one that selects everything or only forbids.
+pub(crate) fn required(selector: &Node) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    let equal = selector.get("matchLabels").map_or(&[][..], Node::entries);
+    let equal = equal
+        .iter()
+        .filter_map(|e| Some((e.key.as_str(), vec![e.node.as_str()?])));
+    let expressions = selector
+        .get("matchExpressions")
+        .map_or(&[][..], Node::items);
+    let any_of = expressions.iter().filter_map(|expression| {
+        let text = |key: &str| expression.get(key).and_then(Node::as_str);
+        let values = expression.get("values").map_or(&[][..], Node::items);
+        let values = values.iter().filter_map(Node::as_str).collect();
+        (text("operator") == Some("In")).then_some((text("key")?, values))
+    });
+    equal.chain(any_of)
 }
 
 /// Whether a selector selects everything, whatever its labels.

@@ -50,9 +50,7 @@ fn parameters(properties: serde_json::Value) -> Parameters {
 
 /// The labels of a namespace, as far as they are known: those of its object, and its name.
 fn namespace_labels<'a>(cx: &Context<'a>, name: &'a str) -> Labels<'a> {
-    let namespace = cx
-        .of_kind("", "Namespace")
-        .find(|namespace| namespace.reference.name == name);
+    let namespace = cx.named("", "Namespace", name).next();
     namespace
         .map_or_else(Labels::default, |namespace| namespace.labels())
         .implying("kubernetes.io/metadata.name", name)

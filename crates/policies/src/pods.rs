@@ -11,8 +11,8 @@ pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Lab
     }
     if let Some(name) = workload_ref(object) {
         let deployment = cx
-            .beside(object, "apps", "Deployment")
-            .find(|d| d.reference.name == name)?;
+            .named("apps", "Deployment", name)
+            .find(|d| d.shares_namespace(object))?;
         return template_labels(deployment);
     }
     let labels = template_labels(object)?;
@@ -64,18 +64,25 @@ pub(crate) fn workload_ref(object: &Object) -> Option<&str> {
 
 /// How many pods of a workload run at the least: the minimum of the autoscaler that scales it, else
 /// its `replicas`, else 1.
-pub(crate) fn effective_replicas(cx: &Context<'_>, object: &Object) -> i64 {
+pub(crate) fn effective_replicas<'a>(cx: &Context<'a>, object: &'a Object) -> i64 {
     let written = object
         .node
         .path(&["spec", "replicas"])
         .and_then(Node::as_i64);
-    let of_hpas = cx
-        .beside(object, "autoscaling", "HorizontalPodAutoscaler")
+    let scaling = |group: &'static str, kind: &'static str| {
+        let name = &object.reference.name;
+        cx.with_text(
+            object,
+            (group, kind),
+            &["spec", "scaleTargetRef", "name"],
+            name,
+        )
+    };
+    let of_hpas = scaling("autoscaling", "HorizontalPodAutoscaler")
         // Zero replicas switch a HorizontalPodAutoscaler off.
         .filter(|hpa| written != Some(0) && scales(hpa, object, None))
         .map(|hpa| minimum(hpa, "minReplicas", 1));
-    let of_scaled_objects = cx
-        .beside(object, "keda.sh", "ScaledObject")
+    let of_scaled_objects = scaling("keda.sh", "ScaledObject")
         .filter(|scaled| scales(scaled, object, Some("Deployment")))
         .map(|scaled| minimum(scaled, "minReplicaCount", 0));
     of_hpas
@@ -92,13 +99,12 @@ fn minimum(scaler: &Object, key: &str, default: i64) -> i64 {
         .unwrap_or(default)
 }
 
-/// Whether an autoscaler names an object as its target.
+/// Whether an autoscaler that names a target of this name means this object.
 fn scales(scaler: &Object, object: &Object, default_kind: Option<&str>) -> bool {
     let Some(target) = scaler.node.path(&["spec", "scaleTargetRef"]) else {
         return false;
     };
     let text = |key: &str| target.get(key).and_then(Node::as_str);
-    text("name") == Some(&object.reference.name)
-        && text("kind").or(default_kind) == Some(&object.reference.kind)
+    text("kind").or(default_kind) == Some(&object.reference.kind)
         && text("apiVersion").is_none_or(|version| group_of(version) == object.reference.group())
 }

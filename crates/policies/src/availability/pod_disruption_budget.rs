@@ -99,8 +99,9 @@ impl Policy for PodDisruptionBudget {
         let Some(labels) = pod_labels(cx, object) else {
             return Ok(Vec::new());
         };
-        let budgets = || cx.beside(object, "policy", "PodDisruptionBudget");
-        if budgets().any(|budget| covers(budget, &labels)) {
+        let kind = ("policy", "PodDisruptionBudget");
+        let mut budgets = cx.may_select(object, kind, &["spec", "selector"], &labels);
+        if budgets.any(|budget| covers(budget, &labels)) {
             return Ok(Vec::new());
         }
         let message = if is_stateful {

@@ -154,7 +154,8 @@ fn is_on_the_host(object: &Object) -> bool {
 fn is_restricted(cx: &Context<'_>, object: &Object, pods: &Pods<'_>, direction: &str) -> bool {
     let kubernetes = || {
         ["networking.k8s.io", "extensions"].iter().any(|group| {
-            cx.beside(object, group, "NetworkPolicy")
+            let kind = (*group, "NetworkPolicy");
+            cx.may_select(object, kind, &["spec", "podSelector"], &pods.labels)
                 .filter_map(|policy| policy.node.get("spec"))
                 .any(|spec| kubernetes_restricts(spec, pods, direction))
         })
