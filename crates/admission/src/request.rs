@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use stagegate_core::{Entry, Mark, Node, Object, Operation, Review, Str, Value};
+use stagegate_core::{Entry, MAX_DEPTH, Mark, Node, Object, Operation, Review, Str, Value};
 
 /// A request to judge, decoded.
 #[derive(Debug)]
@@ -46,6 +46,12 @@ pub enum DecodeError {
     /// Another kind, or a version that is not known.
     #[error("not an AdmissionReview of admission.k8s.io/v1 or v1beta1")]
     Kind,
+    /// Nested deeper than the limit that both doors share.
+    #[error("not an AdmissionReview: nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// What is to be created or changed is no object, or names no kind.
+    #[error("the request's object has no apiVersion and kind")]
+    Object,
     /// An AdmissionReview without a request, such as an answer.
     #[error("the AdmissionReview has no request")]
     NoRequest,
@@ -100,6 +106,9 @@ impl AdmissionRequest {
     /// # Errors
     /// If it is no request, or nested deeper than the limit that both doors share.
     pub fn decode(body: &[u8]) -> Result<AdmissionRequest, DecodeError> {
+        if is_too_deep(body) {
+            return Err(DecodeError::TooDeep);
+        }
         let mut json = serde_json::Deserializer::from_slice(body);
         // Nodes bound their own depth, and nothing else in a review nests.
         json.disable_recursion_limit();
@@ -119,9 +128,13 @@ impl AdmissionRequest {
         }
         let request = review.request.ok_or(DecodeError::NoRequest)?;
         let namespace = request.namespace.unwrap_or_default();
-        let object =
-            |node: Option<Node>| Object::new(in_namespace(node?, &namespace), Arc::default());
-        let (object, old_object) = (object(request.object), object(request.old_object));
+        let object = |node: Option<Node>| match node {
+            None => Ok(None),
+            Some(node) => Object::new(in_namespace(node, &namespace), Arc::default())
+                .map(Some)
+                .ok_or(DecodeError::Object),
+        };
+        let (object, old_object) = (object(request.object)?, object(request.old_object)?);
         // A collection that is deleted is asked about item by item, without names.
         let name = request.name.filter(|name| !name.is_empty()).or_else(|| {
             let named = object.as_ref().or(old_object.as_ref())?;
@@ -157,6 +170,29 @@ impl AdmissionRequest {
             dry_run: self.dry_run,
         }
     }
+}
+
+/// Whether anything in a body nests deeper than an object may, with the review around it. What is not
+/// looked at later must not be a way to make the reader work.
+fn is_too_deep(body: &[u8]) -> bool {
+    const AROUND: usize = 2;
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                if depth > MAX_DEPTH + AROUND {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The object with the namespace of its request, where it names none itself. A Namespace is asked

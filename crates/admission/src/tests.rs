@@ -67,7 +67,18 @@ fn what_is_no_request_is_an_error_that_repeats_nothing_of_it() {
     let deep = deep
         .replace("[[[[[[[[[[", &"[".repeat(100))
         .replace("]]]]]]]]]]", &"]".repeat(100));
+    let mut no_object = request();
+    no_object["object"] = json!("hunter2");
+    let mut no_kind = request();
+    no_kind["object"] = json!({"metadata": {"name": "hunter2"}});
+    let mut deep_elsewhere = request();
+    deep_elsewhere["options"] = json!("DEEP");
+    let deep_elsewhere = String::from_utf8(body("admission.k8s.io/v1", &deep_elsewhere)).unwrap();
+    let brackets = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     for bytes in [
+        body("admission.k8s.io/v1", &no_object),
+        body("admission.k8s.io/v1", &no_kind),
+        deep_elsewhere.replace("\"DEEP\"", &brackets).into_bytes(),
         b"hunter2".to_vec(),
         b"{}".to_vec(),
         b"{\"kind\": \"AdmissionReview\"".to_vec(),

@@ -122,7 +122,8 @@ fn snippet(source: &Source, location: &Location, redactions: &Redactions) -> Opt
     }
     Some(Snippet {
         first_line,
-        text: text.to_owned(),
+        // Lines of files from Windows end in one character more, which shows nothing.
+        text: text.replace('\r', ""),
     })
 }
 

@@ -37,6 +37,14 @@ pub(crate) fn run(replay: &Replay) -> Result<u8, Error> {
         None => Config::default(),
     };
     let stage = replay.stage.as_ref().map(|name| stage(name, &config));
+    let has_selector = |s: &stagegate_config::StageConfig| s.namespace_selector.is_some();
+    if stage.is_none() && config.stages.iter().any(has_selector) {
+        return Err(Error::Usage(
+            "`namespaceSelector` asks for labels of namespaces, which only a cluster knows; name the \
+             stage with --stage, or select by `namespaces`"
+                .to_owned(),
+        ));
+    }
     let engine = engine::build(config.settings.clone())?;
     let digest = engine.digest();
     let limits = Limits {
@@ -162,7 +170,15 @@ fn line(
     let object = request.object.as_ref().or(request.old_object.as_ref());
     let what = object.map_or_else(String::new, |o| o.reference.to_string());
     let stage = &judgement.stage.stage.name;
-    let mut text = format!("{verdict}  {name}  {} {what} in {stage}", request.operation);
+    let by = if judgement.stage.is_named {
+        ""
+    } else {
+        ", which no stage names"
+    };
+    let mut text = format!(
+        "{verdict}  {name}  {} {what} in {stage}{by}",
+        request.operation
+    );
     let response = &response["response"];
     let message = response["status"]["message"].as_str();
     let told = message

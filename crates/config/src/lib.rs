@@ -54,6 +54,8 @@ pub struct StageConfig {
 /// An object that lives elsewhere.
 #[derive(Clone, Debug)]
 pub struct External {
+    /// Where it stands.
+    pub mark: Mark,
     /// The object, as far as it is told.
     pub object: Arc<Object>,
     /// The stages that can rely on it; all where none is named.
@@ -161,9 +163,14 @@ impl Config {
         let overrides = overrides.map(|(name, differs)| (name, differs.mark));
         let waivers = settings.waivers.iter();
         let waivers = waivers.flat_map(|w| w.stages.iter().map(|name| (name, w.mark)));
-        let unknown = overrides.chain(waivers).filter(|(name, _)| {
-            !names.contains(&name.as_str()) && StageName::known(name).is_none()
-        });
+        let external = self.external.iter();
+        let external = external.flat_map(|e| e.stages.iter().map(|name| (name, e.mark)));
+        let unknown = overrides
+            .chain(waivers)
+            .chain(external)
+            .filter(|(name, _)| {
+                !names.contains(&name.as_str()) && StageName::known(name).is_none()
+            });
         let mut errors: Vec<ConfigError> = unknown
             .map(|(name, mark)| ConfigError {
                 mark,

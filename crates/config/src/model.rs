@@ -243,9 +243,11 @@ pub(crate) struct Waiver {
     pub(crate) policies: Vec<String>,
     /// Which objects. Default: any.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub(crate) objects: Vec<ObjectPattern>,
     /// Globs of the files in which the finding stands; offline only. Default: any.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub(crate) paths: Vec<String>,
     /// Which stages. Default: any.
     #[serde(default)]

@@ -49,6 +49,12 @@ pub(crate) fn read(
         settings.waivers.push(reader.waiver(i, waiver));
     }
     settings.stages = reader.stage_rules(&file, &config.stages);
+    for (i, user) in file.restore_writers.iter().enumerate() {
+        reader.full_name(&["restoreWriters", &i.to_string()], user);
+    }
+    if let Some(user) = &file.rollouts_controller {
+        reader.full_name(&["rolloutsController"], user);
+    }
     settings.restore_writers = file.restore_writers;
     settings.rollouts_controller = Some(
         file.rollouts_controller
@@ -170,6 +176,24 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Says so where a user is not named in full: a pattern or a group would let in more than was
+    /// meant, or nobody.
+    fn full_name(&mut self, path: &[&str], user: &str) {
+        const GROUPS: [&str; 4] = ["masters", "authenticated", "unauthenticated", "nodes"];
+        let is_group = user.strip_prefix("system:").is_some_and(|rest| {
+            GROUPS.contains(&rest)
+                || rest == "serviceaccounts"
+                || rest.starts_with("serviceaccounts:")
+        });
+        if user.trim().is_empty() || user.contains(['*', '?']) || is_group {
+            self.error(
+                path,
+                format!("{user:?} is not the full name of a user"),
+                Some("name each user in full, without patterns and groups".to_owned()),
+            );
+        }
+    }
+
     /// Says so where there is no such policy.
     fn known_policy(&mut self, mark: Mark, id: &str) {
         if !self.policies.iter().any(|meta| meta.id == id) {
@@ -184,6 +208,16 @@ impl<'r> Reader<'r> {
         for (i, entry) in entries.iter().enumerate() {
             let i = i.to_string();
             let mut stage = Stage::named(StageName::any(&entry.name));
+            if [Stage::SHARED, Stage::DEFAULT].contains(&stage.name.as_str()) {
+                self.error(
+                    &["stages", &i, "name"],
+                    format!(
+                        "{:?} is the name of a stage that is always there",
+                        stage.name
+                    ),
+                    Some("give the stage another name".to_owned()),
+                );
+            }
             if stages.iter().any(|s| s.stage.name == stage.name) {
                 self.error(
                     &["stages", &i, "name"],
@@ -320,6 +354,17 @@ impl<'r> Reader<'r> {
         let mut objects = Vec::new();
         for (j, pattern) in waiver.objects.iter().enumerate() {
             let j = j.to_string();
+            if self
+                .node(&["waivers", &i, "objects", &j])
+                .entries()
+                .is_empty()
+            {
+                self.error(
+                    &["waivers", &i, "objects", &j],
+                    "an item of `objects` names nothing, which would waive everything".to_owned(),
+                    Some("give it a kind, a name or a namespace".to_owned()),
+                );
+            }
             let mut glob =
                 |key: &str, text| self.name_glob(&["waivers", &i, "objects", &j, key], text);
             objects.push(ObjectPattern {
@@ -417,6 +462,7 @@ impl<'r> Reader<'r> {
             self.error(&["external", &i], message, None);
         }
         Some(External {
+            mark,
             object: Arc::new(object),
             stages: names(&external.stages),
         })

@@ -41,6 +41,29 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The members of an object; none where it is absent or something else.
+    pub fn members<'b>(&'b self) -> impl Iterator<Item = Cursor<'b>>
+    where
+        'a: 'b,
+    {
+        self.node
+            .map_or(&[][..], Node::entries)
+            .iter()
+            .map(move |entry| Cursor {
+                node: Some(&entry.node),
+                step: Step::Member(&entry.key),
+                parent: Some(self),
+            })
+    }
+
+    /// The name of the member that this is; empty for anything else.
+    pub fn name(&self) -> &'a str {
+        match self.step {
+            Step::Member(name) => name,
+            _ => "",
+        }
+    }
+
     /// The items of a list; none where it is absent or something else.
     pub fn items<'b>(&'b self) -> impl Iterator<Item = Cursor<'b>>
     where

@@ -147,6 +147,8 @@ impl Inventory {
         }
         found.extend(selectors.others.get(bucket).into_iter().flatten());
         found.sort_unstable();
+        // A selector may name one value twice.
+        found.dedup();
         let found = found.into_iter().map(|i| &self.objects[i]);
         found
             .filter(|other| other.shares_namespace(object))

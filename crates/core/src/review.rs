@@ -92,6 +92,8 @@ pub enum FileKind {
     Pipeline,
     /// Variables for an environment, one a line: an object of strings.
     Dotenv,
+    /// A Secret in a manifest that nothing deploys.
+    Undeployed,
 }
 
 /// A violation found outside the policies, which one policy stands for.

@@ -149,8 +149,12 @@ impl Repository<'_> {
             return tell(&url, address.to_owned(), namespace);
         }
         // A source that is only referred to gives values, no objects.
-        let Some(path) = text(&source.member("path")) else {
-            return;
+        let is_reference = source.member("ref").node().is_some();
+        let path = source.member("path");
+        let path = match text(&path) {
+            Some(path) => path,
+            None if is_reference => return,
+            None => ".",
         };
         // What a generator fills in is told with the generator.
         if !address.contains("{{") && !self.is_own(address) && !self.has(path) {
@@ -286,9 +290,11 @@ impl Repository<'_> {
             fixed.rsplit_once('/').map_or("", |(folder, _)| folder)
         };
         let fixed = fixed.trim_start_matches("./").trim_matches('/');
+        let fixed = if fixed == "." { "" } else { fixed };
         // The whole repository is a path of every repository, and says nothing.
         if fixed.is_empty() {
-            return path.contains(['*', '{']);
+            // What a generator fills in is told with the generator.
+            return path.contains("{{");
         }
         self.tree.absolute(fixed).exists()
     }

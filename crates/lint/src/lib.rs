@@ -116,7 +116,8 @@ pub fn lint(
     if objects == 0 && errors.is_empty() {
         errors.push(ErrorReport::nothing_to_judge());
     }
-    let notes = accounts.notes(engine, tree);
+    let mut notes = accounts.notes(engine, tree);
+    notes.extend(empty_stages(repository, config));
     let mut stages: Vec<&Stage> = repository.stages.iter().map(|s| &s.stage).collect();
     for file in &repository.files {
         if !stages.iter().any(|stage| stage.name == file.stage.name) {
@@ -127,6 +128,27 @@ pub fn lint(
     let redactions = Redactions::of(repository, tree);
     let found = merge::merge(found, &stages);
     Report::new(repository, found, errors, notes, redactions)
+}
+
+/// Configured stages whose paths lead nowhere: most likely misspelt, and then their files are judged
+/// as something else.
+fn empty_stages(repository: &Repository, config: &Config) -> Vec<String> {
+    let is_empty = |name: &str| {
+        let stage = repository.stages.iter().find(|s| s.stage.name == name);
+        stage.is_some_and(|s| s.objects.is_empty() && s.paths.is_empty() && s.gaps.is_empty())
+    };
+    let named = config.stages.iter().filter(|s| !s.paths.is_empty());
+    named
+        .filter(|stage| is_empty(&stage.stage.name))
+        .map(|stage| {
+            let paths: Vec<&str> = stage.paths.iter().map(|p| p.pattern.as_str()).collect();
+            format!(
+                "the stage {} has no files: nothing here is named {}",
+                stage.stage.name,
+                paths.join(", ")
+            )
+        })
+        .collect()
 }
 
 /// What the policies of a stage may look at: its own objects, those that belong to no stage, and

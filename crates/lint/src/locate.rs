@@ -7,6 +7,7 @@ use stagegate_core::{
 use stagegate_render::Tree;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::redact::scrub;
 use crate::report::{FindingReport, ObjectReport, OriginReport, RelatedReport, WaiverReport};
 
 /// A finding in one stage, with what tells it from others.
@@ -139,7 +140,7 @@ fn located(stage: &Stage, finding: Finding, source: Source<'_>, waivers: &[Waive
             stages: vec![stage.name.clone()],
             object: finding.object.as_ref().map(ObjectReport::of),
             pointer: violation.pointer.to_string(),
-            message: violation.message,
+            message: scrub(&violation.message).into_owned(),
             help: violation.help.unwrap_or_else(|| meta.help.to_string()),
             location: source.location,
             origin: source.origin,

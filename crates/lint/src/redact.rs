@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use stagegate_core::Object;
 use stagegate_manifest::Source;
 use stagegate_render::Tree;
@@ -34,10 +36,16 @@ impl Redactions {
             .filter(|object| object.reference.kind == "Secret")
             .flat_map(|object| values(object));
         for mark in repository.secrets.marks.iter().copied().chain(of_objects) {
-            if let Some(path) = tree.sources().path(mark.file) {
-                let range = (mark.start as usize, mark.end as usize);
-                redactions.ranges.entry(path).or_default().push(range);
-            }
+            let Some(source) = tree.sources().get(mark.file) else {
+                continue;
+            };
+            // A comment behind a value may tell what it was.
+            let end = mark.end as usize;
+            let rest = source.text.get(end..).unwrap_or_default();
+            let to_line_end = rest.find('\n').unwrap_or(rest.len());
+            let range = (mark.start as usize, end + to_line_end);
+            let ranges = redactions.ranges.entry(source.path.clone()).or_default();
+            ranges.push(range);
         }
         for ranges in redactions.ranges.values_mut() {
             ranges.sort_unstable();
@@ -54,7 +62,7 @@ impl Redactions {
         }
         let text = source.text.get(start..end)?;
         let Some(ranges) = self.ranges.get(&source.path) else {
-            return Some(Cow::Borrowed(text));
+            return Some(scrub(text));
         };
         let mut masked: Option<String> = None;
         for &(from, to) in ranges
@@ -68,8 +76,40 @@ impl Redactions {
                 to.min(end) - start,
             ));
         }
-        Some(masked.map_or(Cow::Borrowed(text), Cow::Owned))
+        Some(match masked {
+            Some(masked) => Cow::Owned(scrub(&masked).into_owned()),
+            None => scrub(text),
+        })
     }
+}
+
+/// Addresses with a user, and what programs are given as a password.
+static GIVEN: LazyLock<Option<[Regex; 2]>> = LazyLock::new(|| {
+    let regex = |pattern: &str| Regex::new(pattern).ok();
+    Some([
+        regex(r#"://(?:[^/\s:@"']*:)?(?P<secret>[^/\s"'@]+)@"#)?,
+        regex(
+            r#"(?:--from-literal[= ][^=\s]+=|--(?:token|password|docker-password)[= ]|[?&](?:token|access_token|sig|password|key)=)(?P<secret>[^\s"'&]+)"#,
+        )?,
+    ])
+});
+
+/// Hides the passwords that stand in a text in the places that are known for it: in addresses and on
+/// command lines. Columns stay what they are.
+pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
+    let mut scrubbed = Cow::Borrowed(text);
+    for given in GIVEN.iter().flatten() {
+        let ranges: Vec<_> = given
+            .captures_iter(&scrubbed)
+            .filter_map(|captures| Some(captures.name("secret")?.range()))
+            .collect();
+        for range in ranges {
+            // As many bytes, so that what follows keeps its place.
+            let stars = "*".repeat(range.len());
+            scrubbed.to_mut().replace_range(range, &stars);
+        }
+    }
+    scrubbed
 }
 
 fn values(object: &Object) -> Vec<stagegate_core::Mark> {
@@ -107,7 +147,31 @@ fn mask(text: &str, from: usize, to: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mask;
+    use super::{mask, scrub};
+
+    #[test]
+    fn addresses_and_command_lines_are_scrubbed() {
+        assert_eq!(
+            scrub("see https://x.example/a?b=c"),
+            "see https://x.example/a?b=c"
+        );
+        assert_eq!(
+            scrub("https://me:hunter2@x.example/a"),
+            "https://me:*******@x.example/a"
+        );
+        assert_eq!(
+            scrub("https://TOKEN12@x.example/a"),
+            "https://*******@x.example/a"
+        );
+        assert_eq!(
+            scrub("a --from-literal=p=hunter2 b"),
+            "a --from-literal=p=******* b"
+        );
+        assert_eq!(
+            scrub("https://x/a?token=hunter2"),
+            "https://x/a?token=*******"
+        );
+    }
 
     #[test]
     fn a_mask_keeps_lines_and_columns() {

@@ -11,6 +11,7 @@ use stagegate_render::{
 use stagegate_repo::{Entry, EntryKind, Fate, FileNote, JudgedFile, Layout, Secrets};
 
 use crate::external::{self, ExternalSource};
+use crate::redact::scrub;
 use crate::{Progress, Step};
 
 /// A repository whose stages are rendered.
@@ -136,14 +137,30 @@ pub fn render(
             gaps,
         });
     }
+    let unread = layout.unread;
     for stage in &mut repository.stages {
+        let of_stage = unread.iter().filter(|(name, _)| *name == stage.stage.name);
+        stage.gaps.extend(of_stage.map(|(_, path)| Gap {
+            namespace: None,
+            what: path.clone(),
+        }));
         let found = external::sources(&stage.stage, &stage.objects, tree, self_urls);
         stage.gaps.extend(found.iter().map(ExternalSource::gap));
         stage.gaps.sort();
         repository.external.extend(found);
     }
     for failure in &mut repository.failures {
-        hide_secrets(failure, &repository.secrets, tree);
+        failure.message = scrub(&failure.message).into_owned();
+    }
+    if repository
+        .failures
+        .iter()
+        .any(|f| f.message.starts_with(REFUSED))
+    {
+        let words = secret_words(&repository.secrets, tree);
+        for failure in &mut repository.failures {
+            hide_secrets(failure, &words);
+        }
     }
     // A file that does not parse is told by itself, with its line; kustomize's word for it is not
     // told again for every overlay.
@@ -202,23 +219,83 @@ fn not_rendered_for(remote: &Failure) -> Failure {
     }
 }
 
-/// A renderer may repeat what it was given.
-fn hide_secrets(failure: &mut Failure, secrets: &Secrets, tree: &Tree) {
-    for mark in &secrets.marks {
-        let Some(source) = tree.sources().get(mark.file) else {
-            continue;
-        };
-        let text = source.text.get(mark.start as usize..mark.end as usize);
-        let text = text.unwrap_or_default().trim_matches(['"', '\'']);
-        // The name of a literal is no secret, its value is.
-        let value = text.split_once('=').map_or(text, |(_, value)| value);
-        for part in [text, value] {
-            if part.len() >= SHORTEST_SECRET && failure.message.contains(part) {
-                failure.message = failure.message.replace(part, "…");
-            }
-        }
+/// A renderer may repeat what it was given, in other words and with its own line breaks: every word
+/// of its message that stands in a secret, or in a file that may hold some, is hidden.
+fn hide_secrets(failure: &mut Failure, words: &BTreeSet<String>) {
+    if !failure.message.starts_with(REFUSED) {
+        return;
     }
+    let mut hidden = String::with_capacity(failure.message.len());
+    let mut rest = failure.message.as_str();
+    while let Some(start) = rest.find(is_of_word) {
+        let (before, word) = rest.split_at(start);
+        let end = word.find(|c| !is_of_word(c)).unwrap_or(word.len());
+        hidden.push_str(before);
+        let (word, behind) = word.split_at(end);
+        let is_secret = words.iter().any(|secret| word.contains(secret.as_str()));
+        hidden.push_str(if is_secret { "…" } else { word });
+        rest = behind;
+    }
+    hidden.push_str(rest);
+    failure.message = hidden;
 }
 
-/// Shorter texts stand everywhere.
-const SHORTEST_SECRET: usize = 4;
+/// Every word that stands where a secret may stand.
+fn secret_words(secrets: &Secrets, tree: &Tree) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut add = |text: &str| {
+        let found = text.split(|c| !is_of_word(c));
+        // Shorter words stand everywhere; these every patch holds.
+        let tells = |word: &&str| word.len() >= 4 && !HARMLESS.contains(word);
+        words.extend(found.filter(tells).map(str::to_owned));
+    };
+    for mark in &secrets.marks {
+        let source = tree.sources().get(mark.file);
+        let range = mark.start as usize..mark.end as usize;
+        add(source
+            .as_ref()
+            .and_then(|s| s.text.get(range))
+            .unwrap_or_default());
+    }
+    for path in &secrets.files {
+        // What kustomize read and nobody else did is read for this.
+        if let Ok((_, source)) = tree.read(path) {
+            add(&source.text);
+        }
+    }
+    words
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric()
+        || matches!(
+            c,
+            '+' | '/' | '=' | '_' | '-' | '.' | '!' | '$' | '%' | '&' | '#' | '@'
+        )
+}
+
+/// Words of patches and manifests that are no secret, and without which an error says nothing.
+const HARMLESS: [&str; 22] = [
+    "apiVersion",
+    "config",
+    "data",
+    "file",
+    "files",
+    "kind",
+    "kubernetes",
+    "kustomization.yaml",
+    "labels",
+    "line",
+    "metadata",
+    "name",
+    "namespace",
+    "patch",
+    "patches",
+    "path",
+    "replace",
+    "resources",
+    "Secret",
+    "secretGenerator",
+    "stringData",
+    "value",
+];

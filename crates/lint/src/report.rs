@@ -7,6 +7,7 @@ use stagegate_core::{
 use stagegate_render::{Failure, Tree};
 use stagegate_repo::{EntryKind, Fate};
 
+use crate::redact::scrub;
 use crate::{Redactions, Repository, UNRENDERED};
 
 /// The code of the error that there was nothing to judge.
@@ -311,7 +312,7 @@ impl ErrorReport {
             path: at.map_or(&failure.path, |l| &l.path).clone(),
             line: at.map_or(1, |l| l.line),
             column: at.map_or(1, |l| l.column),
-            message: violation.message,
+            message: scrub(&violation.message).into_owned(),
             help: violation.help,
             location,
         }

@@ -1,6 +1,6 @@
 //! Variables for an environment, one a line: `.env` files.
 
-use stagegate_core::{Entry, FileId, Map, Mark, Node, Str, Value};
+use stagegate_core::{Entry, FileId, MapBuilder, Mark, Node, Str, Value};
 
 use crate::Source;
 use crate::yaml::offset;
@@ -10,14 +10,16 @@ use crate::yaml::offset;
 pub fn dotenv(file: FileId, source: &Source) -> Node {
     let text = source.text.as_str();
     let mark = |start: usize, end: usize| Mark::new(file, offset(start), offset(end));
-    let mut map = Map::new();
+    let mut map = MapBuilder::default();
+    // Quotes that nothing closes any more: looked for once.
+    let mut unclosed: Vec<char> = Vec::new();
     let mut start = 0;
     while start < text.len() {
         let line_end = memchr::memchr(b'\n', &text.as_bytes()[start..])
             .map_or(text.len(), |length| start + length);
         let mut end = line_end;
         if let Some((name, value)) = assignment(text, start, line_end) {
-            let value = match quoted(text, value) {
+            let value = match quoted(text, value, &mut unclosed) {
                 Some((range, behind)) => {
                     // A text in quotes may hold lines.
                     end = memchr::memchr(b'\n', &text.as_bytes()[behind..])
@@ -26,7 +28,7 @@ pub fn dotenv(file: FileId, source: &Source) -> Node {
                 }
                 None => plain(text, value, line_end),
             };
-            map.insert(Entry {
+            map.push(Entry {
                 key: Str::new(&text[name.0..name.1]),
                 key_mark: mark(name.0, name.1),
                 node: Node {
@@ -39,7 +41,7 @@ pub fn dotenv(file: FileId, source: &Source) -> Node {
     }
     Node {
         mark: mark(0, text.len()),
-        value: Value::Object(map),
+        value: Value::Object(map.finish()),
     }
 }
 
@@ -66,8 +68,11 @@ fn assignment(text: &str, start: usize, end: usize) -> Option<(Range, usize)> {
 }
 
 /// The text between quotes that begins at an offset, and the offset behind them.
-fn quoted(text: &str, at: usize) -> Option<(Range, usize)> {
+fn quoted(text: &str, at: usize, unclosed: &mut Vec<char>) -> Option<(Range, usize)> {
     let quote = text[at..].chars().next().filter(|c| "'\"`".contains(*c))?;
+    if unclosed.contains(&quote) {
+        return None;
+    }
     let mut escaped = false;
     for (i, c) in text[at + 1..].char_indices() {
         match c {
@@ -76,6 +81,7 @@ fn quoted(text: &str, at: usize) -> Option<(Range, usize)> {
             _ => escaped = false,
         }
     }
+    unclosed.push(quote);
     None
 }
 

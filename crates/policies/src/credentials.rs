@@ -55,19 +55,23 @@ static KNOWN: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
 static URL_PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@").ok());
 
-/// A line of a file that sets something: `password: x`, `"token": "x"`, `password=x`.
+/// Something in a file that sets something: `password: x`, `"token": "x"`, `password=x`,
+/// `--requirepass x` or an element of XML.
 static SETTING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"^[\s{,-]*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*[:=]\s*["']?(.*?)["']?,?\s*$"#)
-        .ok()
+    Regex::new(
+        r#"["']?([A-Za-z_][A-Za-z0-9_.-]*)(?:["']?[ \t]*[:=][ \t]*|>)(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^"'\s{}\[\],;&<>]+))"#,
+    )
+    .ok()
 });
 
 /// Placeholders: what templates and examples put in the place of a value.
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?ix)
-        ^<[^>]*>$ | \$\{[^}]*\} | \$\([^)]*\) | \{\{.*\}\} | ^%[^%]+%$ | ^__.+__$ | ^@.+@$ | ^\$[A-Z_][A-Z0-9_]*$
-        | change[-_\ ]?(me|it|this) | replace[-_\ ]?(me|this|with) | ^replace | placeholder | ^(to[-_\ ]?do|tbd|fixme|redacted|dummy|none|null|n/a|unset|secret[-_]here)\b
-        | ^your[-_\ ] | ^(insert|enter|put|set|add)[-_\ ] | ^example | ^[x*.\-_?\#]+$ | ^<path:",
+        ^<[^<>]*>$ | ^\$\{[^{}]*\}$ | ^\$\([^()]*\)$ | ^\{\{.*\}\}$ | ^%[A-Z0-9_]+%$ | ^__.+__$ | ^@[A-Z0-9_.]+@$ | ^\$[A-Z_][A-Z0-9_]*$
+        | ^change[-_\ ]?(me|it|this)[!1-9]{0,3}$ | ^replace[-_\ ]?(me|this|with)\b | ^(my[-_\ ])?placeholder | ^(to[-_\ ]?do|tbd|fixme|redacted|dummy|none|null|n/a|unset|secret[-_]here)$
+        | ^your[-_\ ] | ^(insert|enter|put|set|add)[-_\ ](your|the|a|here|real)\b | ^example([-_].*)?$ | ^[x*.\-_?\#]+$
+        | ^(vault|ref\+[a-z]+|op|arn:aws:secretsmanager|arn:aws:ssm|sm|gcpsm|azurekeyvault|bao):",
     )
     .ok()
 });
@@ -105,35 +109,30 @@ pub(crate) fn classify(name: &str, value: &str) -> Class {
     if is_placeholder(value) {
         return Class::Placeholder;
     }
-    let is_switch = matches!(
-        value.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "on" | "off" | "enabled" | "disabled"
-    );
-    if names_credential(name) && !is_switch {
+    if sets_credential(value) && value.contains([';', '&']) {
+        return Class::Credential("it is a connection string with a password");
+    }
+    let is_number = value.len() <= 6 && value.bytes().all(|b| b.is_ascii_digit());
+    let is_setting = is_number
+        || matches!(
+            value.to_ascii_lowercase().as_str(),
+            "true" | "false" | "yes" | "no" | "on" | "off" | "enabled" | "disabled"
+        );
+    if names_credential(name) && !is_setting {
         return Class::Credential("its name says so");
     }
-    if is_random(value) {
+    if !speaks_of_credential(name) && is_random(value) {
         return Class::Credential("its value looks random");
     }
     Class::Plain
 }
 
-/// A value of several lines is a file: what it sets is looked at line by line.
+/// A value of several lines is a file: what it sets is looked at one by one.
 fn classify_document(name: &str, text: &str) -> Class {
     if text.contains("-----BEGIN CERTIFICATE-----") {
         return Class::Plain;
     }
-    // Documents in one line keep their members between commas.
-    let parts = text
-        .lines()
-        .flat_map(|line| line.split(", ").flat_map(|p| p.split("\",")));
-    let sets_credential = parts.filter_map(setting).any(|(key, value)| {
-        let value = value.trim().trim_matches(['"', '\'']);
-        !value.is_empty()
-            && !value.starts_with(['{', '[', '|', '>', '&', '*', '#'])
-            && matches!(classify_line(key, value), Class::Credential(_))
-    });
-    if sets_credential {
+    if sets_credential(text) {
         return Class::Credential("it is a file that sets one");
     }
     let is_text = text.lines().count() <= 2;
@@ -143,10 +142,19 @@ fn classify_document(name: &str, text: &str) -> Class {
     Class::Plain
 }
 
-/// The name and the value that a line sets.
-fn setting(line: &str) -> Option<(&str, &str)> {
-    let captures = SETTING.as_ref()?.captures(line)?;
-    Some((captures.get(1)?.as_str(), captures.get(2)?.as_str()))
+/// Whether anything that a text sets is a credential.
+fn sets_credential(text: &str) -> bool {
+    let Some(setting) = SETTING.as_ref() else {
+        return false;
+    };
+    setting.captures_iter(text).any(|captures| {
+        let group = |i: usize| captures.get(i).map(|m| m.as_str());
+        let key = group(1).unwrap_or_default();
+        let value = group(2).or(group(3)).or(group(4)).unwrap_or_default();
+        !value.is_empty()
+            && !value.starts_with(['|', '>', '*', '#'])
+            && matches!(classify_line(key, value), Class::Credential(_))
+    })
 }
 
 fn classify_line(name: &str, value: &str) -> Class {
@@ -155,7 +163,8 @@ fn classify_line(name: &str, value: &str) -> Class {
     }
     let name = name.to_ascii_lowercase();
     // `auth` of a Docker configuration is a name and a password.
-    if names_credential(&name) || name == "auth" {
+    if names_credential(&name) || matches!(name.as_str(), "auth" | "identitytoken" | "requirepass")
+    {
         return classify("password", value);
     }
     Class::Plain
@@ -184,7 +193,12 @@ const WORDS: &[&str] = &[
     "dockercfg",
     "dockerconfigjson",
     "htpasswd",
+    "kennwort",
+    "mdp",
+    "motdepasse",
+    "pass",
     "passphrase",
+    "passwort",
     "passwd",
     "password",
     "passwords",
@@ -205,7 +219,11 @@ const PAIRS: &[(&str, &str)] = &[
     ("api", "key"),
     ("auth", "key"),
     ("connection", "string"),
+    ("client", "key"),
     ("encryption", "key"),
+    ("hmac", "key"),
+    ("server", "key"),
+    ("session", "key"),
     ("license", "key"),
     ("master", "key"),
     ("private", "key"),
@@ -222,29 +240,40 @@ const PAIRS: &[(&str, &str)] = &[
 const ABOUT: &[&str] = &[
     "algorithm",
     "audience",
+    "backend",
     "class",
     "count",
+    "days",
     "duration",
     "enabled",
     "endpoint",
+    "engine",
     "expiration",
+    "expire",
     "expires",
     "expiry",
     "field",
     "file",
     "files",
     "format",
+    "hash_algorithm",
+    "hasher",
     "header",
     "host",
     "hours",
     "id",
     "interval",
     "issuer",
+    "iterations",
     "key_id",
     "kind",
     "length",
     "lifetime",
     "limit",
+    "manager",
+    "max",
+    "min",
+    "minutes",
     "mode",
     "name",
     "namespace",
@@ -256,6 +285,7 @@ const ABOUT: &[&str] = &[
     "ref",
     "region",
     "rotation",
+    "rounds",
     "seconds",
     "size",
     "store",
@@ -273,10 +303,10 @@ const ABOUT: &[&str] = &[
 /// Whether a name says that it holds a credential.
 pub(crate) fn names_credential(name: &str) -> bool {
     let words = words(name);
-    if words
-        .last()
-        .is_some_and(|last| ABOUT.contains(&last.as_str()))
-    {
+    let is =
+        |word: Option<&String>, what: &[&str]| word.is_some_and(|w| what.contains(&w.as_str()));
+    // `existingSecret` names one, and `MAX_TOKENS` counts something else.
+    if speaks_of_credential(name) || is(words.first(), &["existing", "max", "min", "num"]) {
         return false;
     }
     words.iter().any(|word| {
@@ -286,6 +316,14 @@ pub(crate) fn names_credential(name: &str) -> bool {
     }) || words
         .windows(2)
         .any(|pair| PAIRS.contains(&(pair[0].as_str(), pair[1].as_str())))
+}
+
+/// Whether the last word of a name says that it is about something, not the thing itself.
+fn speaks_of_credential(name: &str) -> bool {
+    let words = words(name);
+    words
+        .last()
+        .is_some_and(|last| ABOUT.contains(&last.as_str()))
 }
 
 /// The words of a name: `dbPassword`, `DB_PASSWORD` and `db-password` are two each.
@@ -314,9 +352,17 @@ fn is_random(value: &str) -> bool {
     let has = |test: fn(&char) -> bool| value.chars().any(|c| test(&c));
     let is_mixed = has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
     let is_hex = value.chars().all(|c| c.is_ascii_hexdigit());
+    // Commits have names of forty digits.
+    let is_commit = is_hex && value.len() == 40;
     let is_path = value.starts_with('/') || value.matches('/').count() > 2;
     let has_words = value.split(['-', '_']).count() > 3;
-    if value.len() < 24 || !value.chars().all(of_base64) || !is_mixed || is_path || has_words {
+    if value.len() < 24
+        || !value.chars().all(of_base64)
+        || !is_mixed
+        || is_path
+        || has_words
+        || is_commit
+    {
         return false;
     }
     entropy(value) > if is_hex { 3.2 } else { 4.0 }
@@ -454,6 +500,12 @@ mod tests {
             ),
             ("password.enabled", "x"),
             ("token", "true"),
+            ("MAX_TOKENS", "4096"),
+            ("ACCESS_TOKEN_EXPIRE_MINUTES", "30"),
+            ("existingSecret", "db"),
+            ("PASSWORD_HASHER", "argon2"),
+            ("password", "vault:secret/data/x#y"),
+            ("commit", "5a105e8b9d40e1329780d62ea2265d8a5a105e8b"),
             ("image", "registry.example.com/team/app-frontend-service"),
         ] {
             assert!(!credential(name, value), "{name}: {value}");

@@ -9,11 +9,14 @@ pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Lab
     if reference.kind == "Pod" && reference.group().is_empty() {
         return Some(object.labels());
     }
-    if let Some(name) = workload_ref(object) {
-        let deployment = cx
-            .named("apps", "Deployment", name)
-            .find(|d| d.shares_namespace(object))?;
-        return template_labels(deployment);
+    if workload_ref(object).is_some() {
+        let template = template_of(cx, object);
+        let is_found = !std::ptr::eq(template, object);
+        return if is_found {
+            template_labels(template)
+        } else {
+            None
+        };
     }
     let labels = template_labels(object)?;
     // The Job controller labels its pods with the Job's name.
@@ -25,6 +28,16 @@ pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Lab
     } else {
         labels
     })
+}
+
+/// The object whose pod template a workload takes: itself, or the Deployment that a Rollout names,
+/// where that is there.
+pub(crate) fn template_of<'a>(cx: &Context<'a>, object: &'a Object) -> &'a Object {
+    let deployment = workload_ref(object).and_then(|name| {
+        cx.named("apps", "Deployment", name)
+            .find(|deployment| deployment.shares_namespace(object))
+    });
+    deployment.unwrap_or(object)
 }
 
 /// A violation about what does not select the pods of a workload: it stands at their labels.

@@ -15,10 +15,13 @@ pub(crate) struct Command {
 /// The commands of a script. Those in `$(…)`, backquotes and brackets are commands of their own;
 /// texts in quotes are words.
 pub(crate) fn commands(script: &str) -> Vec<Command> {
-    from_line(script, 0)
+    from_line(script, 0, 0)
 }
 
-fn from_line(script: &str, line: u32) -> Vec<Command> {
+/// Nobody writes commands in commands any deeper, and each level is read once more.
+const MAX_DEPTH: usize = 8;
+
+fn from_line(script: &str, line: u32, depth: usize) -> Vec<Command> {
     let mut lexer = Lexer {
         rest: Characters {
             text: script.chars().collect::<Vec<_>>().into_iter().peekable(),
@@ -30,6 +33,7 @@ fn from_line(script: &str, line: u32) -> Vec<Command> {
         word: String::new(),
         in_word: false,
         heredocs: Vec::new(),
+        depth,
     };
     lexer.run();
     lexer.commands
@@ -79,6 +83,8 @@ struct Lexer {
     in_word: bool,
     /// The marks that end texts which begin behind this line.
     heredocs: Vec<String>,
+    /// How many commands it stands in.
+    depth: usize,
 }
 
 impl Lexer {
@@ -164,7 +170,10 @@ impl Lexer {
                     self.rest.next();
                     let line = self.rest.line;
                     let inner = self.substitution();
-                    self.commands.extend(from_line(&inner, line));
+                    if self.depth < MAX_DEPTH {
+                        self.commands
+                            .extend(from_line(&inner, line, self.depth + 1));
+                    }
                 }
                 c => self.word.push(c),
             }
@@ -290,6 +299,12 @@ mod tests {
         assert_eq!(lines("a\n\nb \\\n c\nd $(\n e)"), [0, 2, 4, 5]);
         assert_eq!(lines("cat <<E\nx\ny\nE\nb"), [0, 4]);
         assert_eq!(lines("# a\nb"), [1]);
+    }
+
+    #[test]
+    fn deep_nesting_is_survived() {
+        assert!(commands(&"\"$(".repeat(100_000)).len() <= MAX_DEPTH + 1);
+        assert!(commands(&"$(".repeat(100_000)).is_empty());
     }
 
     proptest! {

@@ -145,8 +145,17 @@ impl Closure {
             }
             (Ok(m), Role::Plugin) => plugin_files(tree, &path, m.is_dir(), failures),
             (Ok(_), _) => {}
-            (Err(error), _) => failures.push(failure(
-                format!("cannot read {:?}: {}", reference.path, describe(&error)),
+            (Err(error), role) => failures.push(failure(
+                // A literal that was written as a file may hold a secret.
+                match reference.path.split_once('=') {
+                    Some((key, _)) if role == Role::Data => {
+                        format!(
+                            "cannot read the file given as \"{key}=…\": {}",
+                            describe(&error)
+                        )
+                    }
+                    _ => format!("cannot read {:?}: {}", reference.path, describe(&error)),
+                },
                 Some(format!("the path is seen from {folder:?}")),
             )),
         }

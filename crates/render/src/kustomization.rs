@@ -29,6 +29,8 @@ pub struct Kustomization {
     pub generators: Vec<Generator>,
     /// Where it holds what may be a secret: literals of generators, patches of Secrets.
     pub secrets: Vec<Mark>,
+    /// Files that become the data of Secrets, as they were written.
+    pub secret_files: Vec<String>,
     /// What it puts before every name.
     pub name_prefix: String,
     /// What it puts behind every name.
@@ -137,6 +139,7 @@ impl Kustomization {
             patches: Vec::new(),
             generators: Vec::new(),
             secrets: Vec::new(),
+            secret_files: Vec::new(),
             name_prefix: text("namePrefix").unwrap_or_default().to_owned(),
             name_suffix: text("nameSuffix").unwrap_or_default().to_owned(),
             managed_by_label: root.get("buildMetadata").is_some_and(|n| {
@@ -157,6 +160,14 @@ impl Kustomization {
             let literals = generator.get("literals").map_or(&[][..], Node::items);
             let marks = literals.iter().map(|l| value_of_literal(source, l.mark));
             kustomization.secrets.extend(marks);
+            for key in ["envs", "files"] {
+                let files = generator.get(key).map_or(&[][..], Node::items).iter();
+                let paths = files.filter_map(Node::as_str);
+                let paths = paths.map(|path| path.split_once('=').map_or(path, |(_, p)| p));
+                kustomization.secret_files.extend(paths.map(str::to_owned));
+            }
+            let env = generator.get("env").and_then(Node::as_str);
+            kustomization.secret_files.extend(env.map(str::to_owned));
         }
         Ok(Some(kustomization))
     }
@@ -254,19 +265,24 @@ impl Kustomization {
         }
     }
 
-    /// Inline patches that speak of Secrets, as far as a look at their text tells.
+    /// Inline patches and generators that may hold secrets, as far as a look at their text tells.
     fn note_secret_patches(&mut self) {
-        let speaks_of_secrets = |patch: &Patch| {
-            let text = patch.inline.as_ref().and_then(Node::as_str);
-            let target = patch.target.as_ref().and_then(|t| t.get("kind"));
-            text.is_some_and(|t| t.contains("Secret") || t.contains("stringData"))
-                || target.and_then(Node::as_str) == Some("Secret")
+        let may_hold = |text: &str| {
+            let text = text.to_lowercase();
+            ["secret", "stringdata", "data"]
+                .iter()
+                .any(|word| text.contains(word))
         };
-        let marks = self.patches.iter().filter(|p| speaks_of_secrets(p));
-        let marks: Vec<Mark> = marks
-            .filter_map(|p| p.inline.as_ref().map(|n| n.mark))
-            .collect();
+        let of_patch = |patch: &Patch| {
+            let text = patch.inline.as_ref()?;
+            let target = patch.target.as_ref().and_then(|t| t.get("kind"));
+            let is_secret = target.and_then(Node::as_str) == Some("Secret");
+            (is_secret || text.as_str().is_some_and(may_hold)).then_some(text.mark)
+        };
+        let marks: Vec<Mark> = self.patches.iter().filter_map(of_patch).collect();
         self.secrets.extend(marks);
+        self.secrets
+            .extend(self.inline_plugins.iter().map(|plugin| plugin.mark));
     }
 
     fn patch_file(&mut self, path: &Node, target: Option<Node>) {

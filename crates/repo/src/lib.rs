@@ -38,6 +38,8 @@ pub struct Layout {
     pub files: Vec<JudgedFile>,
     /// What programs read differently.
     pub ambiguities: Vec<FileNote>,
+    /// Files that cannot be read, each behind the name of the stage that it belongs to.
+    pub unread: Vec<(String, String)>,
     /// Where secrets stand, or may stand: nothing that is shown may hold a text from there.
     pub secrets: Secrets,
 }

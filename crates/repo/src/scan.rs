@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ignore::WalkBuilder;
 use rayon::prelude::*;
-use stagegate_core::{Mark, Node, Object};
+use stagegate_core::{Entry, Mark, Node, Object, Value};
 use stagegate_manifest::{Ambiguity, Profile, ambiguities, dotenv};
 use stagegate_render::{
     Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Tree, parent, read_plain,
@@ -259,12 +259,13 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
         .into_iter()
         .map(|problem| Failure::new(path, problem.mark, problem.message));
     let failures: Vec<Failure> = failures.collect();
+    let is_data = matches!(classified.class, Class::Data(_));
     ScannedFile {
         path: path.clone(),
-        class: classified.class,
         secrets: classified.objects.iter().flat_map(secrets_of).collect(),
         objects: classified.objects.into_iter().map(Arc::new).collect(),
-        hidden: !failures.is_empty() && may_hold_secrets(&source.text),
+        hidden: (is_data || !failures.is_empty()) && may_hold_secrets(&source.text),
+        class: classified.class,
         failures,
         ambiguities: if classified.ambiguous {
             ambiguities(file, &source)
@@ -275,35 +276,87 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
 }
 
 fn of_variables(path: &str, variables: Node) -> ScannedFile {
-    let secrets = variables.entries().iter().map(|e| e.node.mark).collect();
+    // Everything but the names: a line that sets nothing may hold the rest of a value.
+    let mut secrets = Vec::new();
+    let mut start = variables.mark.start;
+    let mut names: Vec<Mark> = variables.entries().iter().map(|e| e.key_mark).collect();
+    names.sort_unstable();
+    for name in names {
+        secrets.push(Mark {
+            start,
+            end: name.start,
+            ..variables.mark
+        });
+        start = name.end;
+    }
+    secrets.push(Mark {
+        start,
+        ..variables.mark
+    });
     let mut file = ScannedFile::skipped(path, Class::Dotenv(variables));
     file.secrets = secrets;
     file
 }
 
-/// Where an object holds the values of a Secret.
+/// Where an object may hold something secret. Of a Secret everything but its name tags, for a value
+/// may stand in the wrong place; of other kinds what Secrets call their data, for a patch may be
+/// written under any kind. With a value goes what stands between its key and it.
 fn secrets_of(object: &Object) -> Vec<Mark> {
-    if object.reference.kind != "Secret" {
-        return Vec::new();
+    const TAGS: [&str; 5] = ["apiVersion", "kind", "type", "immutable", "sops"];
+    const METADATA: [&str; 5] = ["name", "namespace", "labels", "generateName", "uid"];
+    let is_secret = object.reference.kind.eq_ignore_ascii_case("secret");
+    let mut marks = Vec::new();
+    for entry in object.node.entries() {
+        let key = entry.key.as_str();
+        let is_data = key.eq_ignore_ascii_case("stringData")
+            || (key == "data" && object.reference.kind != "ConfigMap");
+        if is_data || (is_secret && !TAGS.contains(&key) && key != "metadata") {
+            values_of(entry, &mut marks);
+        } else if key == "metadata" && is_secret {
+            let metadata = entry.node.entries().iter();
+            for entry in metadata.filter(|e| !METADATA.contains(&e.key.as_str())) {
+                values_of(entry, &mut marks);
+            }
+        }
     }
-    let values = ["data", "stringData"]
-        .iter()
-        .filter_map(|key| object.node.get(key))
-        .flat_map(Node::entries)
-        .map(|entry| entry.node.mark);
-    let applied = object
-        .node
-        .path(&["metadata", "annotations", LAST_APPLIED])
-        .map(|node| node.mark);
-    values.chain(applied).collect()
+    marks
 }
 
-/// The annotation in which `kubectl apply` keeps what it was given, in the clear.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Where the values below an entry stand, each from behind its key on.
+fn values_of(entry: &Entry, marks: &mut Vec<Mark>) {
+    match &entry.node.value {
+        Value::Object(members) if !members.is_empty() => {
+            members.iter().for_each(|member| values_of(member, marks));
+        }
+        _ => {
+            let (key, value) = (entry.key_mark, entry.node.mark);
+            let is_behind = key.file == value.file && key.end <= value.start;
+            marks.push(Mark {
+                start: if is_behind { key.end } else { value.start },
+                ..value
+            });
+        }
+    }
+}
 
-/// Whether the text of a file that cannot be read speaks of secrets.
+/// Whether a text that is no manifest, or cannot be read, may hold secrets anywhere.
 fn may_hold_secrets(text: &str) -> bool {
-    text.contains("Secret") || text.contains("stringData") || text.contains("secretGenerator")
+    const WORDS: [&str; 11] = [
+        "secret",
+        "stringdata",
+        "password",
+        "passwd",
+        "token",
+        "credential",
+        "apikey",
+        "api-key",
+        "api_key",
+        "private key",
+        "/data",
+    ];
+    // UTF-16 without its mark reads as letters with nothing between them.
+    let text = text.replace('\0', "").to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 impl ScannedFile {

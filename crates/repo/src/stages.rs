@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stagegate_config::{Config, ConfigError};
-use stagegate_core::{FileKind, Stage, StageName};
+use stagegate_core::{FileKind, Object, Stage, StageName};
 use stagegate_render::{join, parent};
 
 use crate::classify::{Class, stage_of_values};
@@ -114,6 +114,10 @@ fn empty(stage: Stage) -> StageLayout {
     }
 }
 
+fn is_secret(object: &Object) -> bool {
+    object.reference.kind == "Secret" && object.reference.group().is_empty()
+}
+
 pub(crate) fn assign(
     scanned: Scanned,
     graph: Graph,
@@ -167,11 +171,20 @@ pub(crate) fn assign(
     let mut failures = Vec::new();
     let mut files = Vec::new();
     let mut ambiguities = Vec::new();
+    let mut unread = Vec::new();
     let mut secrets = Secrets::default();
     for file in scanned.files {
         secrets.marks.extend(&file.secrets);
         if file.hidden {
             secrets.files.insert(file.path.clone());
+        }
+        if let Class::Kustomization(kustomization) = &file.class {
+            let folder = parent(&file.path);
+            let files = kustomization
+                .secret_files
+                .iter()
+                .map(|path| join(folder, path));
+            secrets.files.extend(files);
         }
         let kind = file.kind();
         let skipped = |reason: &str| Fate::Skipped {
@@ -253,6 +266,9 @@ pub(crate) fn assign(
                     by: graph.used_by[&file.path].clone(),
                 },
                 (_, Some(kustomization)) => {
+                    for object in file.objects.iter().filter(|o| is_secret(o)) {
+                        judged(FileKind::Undeployed, object.node.clone());
+                    }
                     skipped(&format!("not named by {kustomization}, so not deployed"))
                 }
                 _ if graph.root_only => {
@@ -273,6 +289,10 @@ pub(crate) fn assign(
             && !graph.used_by.contains_key(&file.path)
             && folder != ".";
         if !outside && !is_passed_over {
+            if !file.failures.is_empty() {
+                let stage = stages.stage_of(&file.path, &folder);
+                unread.push((stage.name, file.path.clone()));
+            }
             failures.extend(file.failures);
         }
         entry(file.path, kind, fate);
@@ -281,6 +301,7 @@ pub(crate) fn assign(
     layout.files = files;
     layout.ambiguities = ambiguities;
     layout.secrets = secrets;
+    layout.unread = unread;
     if !stages.errors.is_empty() {
         return Err(LayoutError::Config(stages.errors));
     }
@@ -306,6 +327,9 @@ fn finish(
         let of_notes = layout.ambiguities.iter_mut().map(|note| &mut note.stage);
         for stage in of_files.chain(of_notes) {
             *stage = Stage::default_stage();
+        }
+        for (stage, _) in &mut layout.unread {
+            Stage::DEFAULT.clone_into(stage);
         }
         for entry in &mut layout.entries {
             if let Fate::Judged { stage } = &mut entry.fate {

@@ -317,7 +317,11 @@ impl<'a> Run<'a> {
         for id in annotation.ids.iter().filter(|_| annotation.has_reason) {
             let refused = match self.engine.policy(id) {
                 None => Some(format!("there is no policy {id:?} to waive")),
-                Some(policy) if policy.meta.guarded || policy.meta.always => Some(format!(
+                Some(policy) if policy.meta.always => Some(format!(
+                    "{id} cannot be waived; the configuration can say what is not meant to be \
+                     judged, under `unrendered`"
+                )),
+                Some(policy) if policy.meta.guarded => Some(format!(
                     "{id} cannot be waived by an annotation; the configuration can, under `waivers`"
                 )),
                 Some(_) if !stage.lets_annotation_waive(id) => Some(format!(
@@ -330,9 +334,11 @@ impl<'a> Run<'a> {
             match refused {
                 Some(message) => wrong.push((WAIVER_UNUSED, (*id).to_owned(), message)),
                 None if ran.contains(id) => {
-                    let used = self.verdict.findings.iter().any(|finding| {
-                        finding.meta.id == *id && finding.waiver == Some(WaivedBy::Annotation)
-                    });
+                    let used = self
+                        .verdict
+                        .findings
+                        .iter()
+                        .any(|finding| finding.meta.id == *id && finding.waiver.is_some());
                     self.verdict.annotations.push(((*id).to_owned(), used));
                 }
                 None => {}

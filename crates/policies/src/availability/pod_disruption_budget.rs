@@ -61,6 +61,7 @@ pub(crate) fn policy() -> impl Policy {
             "minReplicas": {
                 "type": "integer",
                 "minimum": 1,
+                "maximum": i32::MAX,
                 "default": 2,
                 "description": "from how many replicas on a Deployment or Rollout needs a budget",
             },

@@ -80,6 +80,8 @@ const SCRIPTS: &[&str] = &[
     "command",
     "commands",
     "inlineScript",
+    "powershell",
+    "pwsh",
     "run",
     "script",
 ];
@@ -163,7 +165,10 @@ fn nested_script(words: &[String]) -> Option<&str> {
     let gives_script = |word: &String| is_flag(word) && word.ends_with('c');
     match arguments.iter().position(gives_script) {
         Some(flag) => arguments.get(flag + 1).map(String::as_str),
-        None if words[shell] == "eval" => arguments.first().map(String::as_str),
+        // What is not given as one text is looked at where it stands.
+        None if words[shell] == "eval" && arguments.len() == 1 => {
+            arguments.first().map(String::as_str)
+        }
         None => None,
     }
 }
@@ -181,12 +186,18 @@ fn change(command: &[String]) -> Option<String> {
         // Alone it means `client` to kubectl, and to helm a run without effect.
         value != "none" && value != "false"
     });
+    // Only reads the file that it is given.
+    if arguments.contains(&"--local") {
+        return None;
+    }
     let is_help = arguments.iter().any(|a| matches!(*a, "--help" | "-h"));
     if is_dry_run || is_help {
         return None;
     }
     let verbs = verbs(program, arguments);
     let verb = match (program, verbs.first().copied()?) {
+        // Asks for a token, and leaves nothing behind.
+        ("kubectl" | "oc", "create") if verbs.get(1) == Some(&"token") => return None,
         (
             "kubectl" | "oc",
             verb @ ("apply" | "create" | "delete" | "edit" | "patch" | "replace" | "scale" | "set"
@@ -206,7 +217,8 @@ fn change(command: &[String]) -> Option<String> {
 
 /// Programs that run another one.
 const WRAPPERS: &[&str] = &[
-    "command", "env", "exec", "nohup", "sudo", "time", "timeout", "xargs",
+    "command", "env", "eval", "exec", "k3s", "microk8s", "nice", "nohup", "retry", "sudo", "time",
+    "timeout", "xargs",
 ];
 
 /// The program that a command runs, behind assignments and wrappers, with its arguments.
@@ -258,6 +270,8 @@ fn verbs<'w>(program: &str, arguments: &[&'w str]) -> Vec<&'w str> {
                 && !argument.contains('=')
                 && !short_with_value
                 && !SWITCHES.contains(argument);
+        } else if verbs.is_empty() && argument.starts_with('$') {
+            // A variable with flags.
         } else {
             verbs.push(*argument);
             if program == "helm" || verbs.len() == 2 {

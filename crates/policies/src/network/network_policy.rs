@@ -45,7 +45,7 @@ use stagegate_core::{
 };
 
 use crate::calico;
-use crate::pods::{at_pod_labels, pod_labels};
+use crate::pods::{at_pod_labels, pod_labels, template_of};
 
 struct NetworkPolicy(Meta);
 
@@ -106,7 +106,7 @@ impl Policy for NetworkPolicy {
         let Some(labels) = pod_labels(cx, object) else {
             return Ok(Vec::new());
         };
-        if is_on_the_host(object) {
+        if is_on_the_host(template_of(cx, object)) {
             return Ok(Vec::new());
         }
         let namespace = match object.namespace() {

@@ -299,12 +299,18 @@ fn lacking<'a>(object: &'a Object, wanted: &'a [Wanted]) -> impl Iterator<Item =
             }
         }
         .map(|violation| {
-            violation.help(format!(
-                "add `{}: {values}` to metadata.labels",
-                wanted.label
-            ))
+            violation.help(match wanted.values.as_slice() {
+                [one] if !is_pattern(one) => {
+                    format!("add `{}: {one}` to metadata.labels", wanted.label)
+                }
+                _ => format!("give the label {} a value that fits {values}", wanted.label),
+            })
         })
     })
+}
+
+fn is_pattern(value: &str) -> bool {
+    value.starts_with('^') || value.contains(['*', '?'])
 }
 
 /// No label's value holds a character that makes a pattern.

@@ -13,10 +13,11 @@
 //! What looks like a credential, by its name or by its value, is told one by one. A Secret or `.env`
 //! file with nothing of the kind (placeholders, plain settings) is told once and warns at most.
 //! `.env.example` and its relatives are told only for values that have the form of a real token. No
-//! message ever holds a value.
+//! message ever holds a value. Secrets in manifests that nothing deploys are in Git, too.
 //!
-//! At admission this is about who writes: only the users in `controllers` may. Release records of
-//! Helm and bootstrap tokens pass. There it audits unless `admission: deny` is configured.
+//! At admission this is about who writes, whatever the values look like: only the users in
+//! `controllers` may. Release records of Helm and bootstrap tokens pass. There it audits unless
+//! `admission: deny` is configured.
 //!
 //! # Why
 //!
@@ -72,7 +73,7 @@ pub(crate) fn policy() -> impl Policy {
         admission: Some(Enforcement::Audit),
         scope: Scope::Object,
         matches: Matches::Kinds(Cow::Borrowed(&KINDS)),
-        files: Cow::Borrowed(&[FileKind::Dotenv]),
+        files: Cow::Borrowed(&[FileKind::Dotenv, FileKind::Undeployed]),
         parameters: crate::parameters(json!({
             "controllers": {
                 "type": "array",
@@ -112,11 +113,17 @@ impl Policy for PlainSecret {
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
         Ok(match cx.subject {
             Subject::File(file) if file.kind == FileKind::Dotenv => of_file(file),
-            Subject::Review(review) => match review.object {
-                Some(object) if !passes_at_admission(cx, review, object) => {
-                    of_secret(object, review.old_object)
+            Subject::File(file) if file.kind == FileKind::Undeployed => of_secret(file.content),
+            Subject::Review(review) => match (review.object, cx.world.door) {
+                (None, _) => Vec::new(),
+                (Some(object), Door::Repository) => of_secret(&object.node),
+                (Some(object), Door::Admission) => {
+                    if passes_at_admission(cx, review, object) {
+                        Vec::new()
+                    } else {
+                        of_writer(review, object)
+                    }
                 }
-                _ => Vec::new(),
             },
             _ => Vec::new(),
         })
@@ -126,9 +133,6 @@ impl Policy for PlainSecret {
 /// At admission those may write Secrets whose work it is, and so may tools that keep records of
 /// their own in them.
 fn passes_at_admission(cx: &Context<'_>, review: &Review<'_>, object: &Object) -> bool {
-    if cx.world.door != Door::Admission {
-        return false;
-    }
     let kind = object.node.get("type").and_then(Node::as_str);
     let name = object.reference.name.as_str();
     let only_holds = |key: &str| {
@@ -144,82 +148,119 @@ fn passes_at_admission(cx: &Context<'_>, review: &Review<'_>, object: &Object) -
 }
 
 /// A value of a Secret.
-struct Datum<'a> {
-    cursor: Cursor<'a>,
-    key: &'a str,
+struct Datum {
+    key: String,
     class: Class,
+    /// Where it stands, without a message.
+    at: Violation,
 }
 
-fn of_secret(object: &Object, old: Option<&Object>) -> Vec<Violation> {
-    let root = Cursor::root(&object.node);
-    let encrypted = object.node.path(&["sops", "mac"]).is_some();
-    let (data, string_data) = (root.member("data"), root.member("stringData"));
-    let mut values: Vec<Datum<'_>> = Vec::new();
-    for (map, is_base64) in [(&data, true), (&string_data, false)] {
-        for entry in map.node().map_or(&[][..], Node::entries) {
-            let class = class_of(&entry.key, &entry.node, is_base64, encrypted);
+/// The values of a Secret, in the order in which the API server keeps them.
+fn values(secret: &Node) -> Vec<Datum> {
+    let root = Cursor::root(secret);
+    let encrypted = secret.path(&["sops", "mac"]).is_some();
+    let mut values = Vec::new();
+    for (name, is_base64) in [("data", true), ("stringData", false)] {
+        let map = root.member(name);
+        let mut add = |at: &Cursor<'_>, class: Class| {
+            let mut violation = Violation::at(at, String::new());
+            violation.key = violation.key.replacen("stringData", "data", 1);
             values.push(Datum {
-                cursor: map.member(&entry.key),
-                key: &entry.key,
+                key: at.name().to_owned(),
                 class,
+                at: violation,
             });
+        };
+        if map.node().is_some_and(|node| node.as_map().is_none()) {
+            // Whatever it is meant to be, it stands there.
+            add(
+                &map,
+                Class::Credential("it is no mapping of keys to values"),
+            );
+        }
+        for value in map.members() {
+            if let Some(node) = value.node() {
+                add(&value, class_of(value.name(), node, is_base64, encrypted));
+            }
         }
     }
-    // The order in which the API server keeps them.
-    values.sort_by_key(|datum| datum.key);
-    let is_changed = |key: &str| {
-        old.is_some_and(|old| object.node.path(&["data", key]) != old.node.path(&["data", key]))
-    };
-    // What was there before and was not touched is another violation than what is written now: at
-    // admission every Secret has data, and this is about who writes it.
-    let written = |mut violation: Violation, is_changed: bool| {
-        violation.key = violation.key.replacen("stringData", "data", 1);
-        if is_changed {
-            violation.key.push_str(" changed");
-        }
-        violation
-    };
-    let mut violations: Vec<Violation> = values
-        .iter()
-        .filter_map(|datum| {
-            let Class::Credential(why) = datum.class else {
-                return None;
-            };
-            let message = format!("{:?} of this Secret stands in the clear: {why}", datum.key);
-            Some(written(
-                Violation::at(&datum.cursor, message),
-                is_changed(datum.key),
-            ))
-        })
-        .collect();
-    if violations.is_empty()
-        && let Some(first) = values.iter().find(|d| is_data(d.class))
-    {
-        let keys = values.iter().filter(|d| is_data(d.class)).map(|d| d.key);
-        let placeholders = values.iter().all(|d| d.class != Class::Plain);
-        let message = format!(
-            "the data of this Secret stands in the clear ({}): {}",
-            listed(keys),
-            described(placeholders),
-        );
-        let changed = values.iter().any(|d| is_data(d.class) && is_changed(d.key));
-        let map = if data.node().is_some_and(|n| !n.entries().is_empty()) {
-            &data
-        } else {
-            &string_data
-        };
-        // The first value of its map, where a person looks; its identity is the map.
-        let mut violation = Violation::at(map, message);
-        violation.pointer = first.cursor.pointer();
-        violations.push(
-            written(violation, changed).at_most(Enforcement::Warn).help(
-                "keep settings in a ConfigMap, and let the pipeline or an ExternalSecret \
-                     provide what is secret"
-                    .to_owned(),
-            ),
-        );
+    values.sort_by(|a, b| a.key.cmp(&b.key));
+    values
+}
+
+/// More violations of one Secret or file than this tell nobody anything.
+const MOST: usize = 50;
+
+/// Cuts a list of violations, and says in the last how many there were.
+fn at_most(mut violations: Vec<Violation>) -> Vec<Violation> {
+    let more = violations.len().saturating_sub(MOST);
+    violations.truncate(MOST);
+    if let (Some(last), 1..) = (violations.last_mut(), more) {
+        last.message = format!("{}; and so do {more} more", last.message);
     }
     violations
+}
+
+fn of_secret(secret: &Node) -> Vec<Violation> {
+    let values = values(secret);
+    let credentials = values.iter().filter_map(|datum| match datum.class {
+        Class::Credential(why) => {
+            let mut violation = datum.at.clone();
+            violation.message =
+                format!("{:?} of this Secret stands in the clear: {why}", datum.key);
+            Some(violation)
+        }
+        _ => None,
+    });
+    let violations = at_most(credentials.collect());
+    if !violations.is_empty() {
+        return violations;
+    }
+    let others: Vec<&Datum> = values.iter().filter(|d| is_data(d.class)).collect();
+    let Some(first) = others.first() else {
+        return Vec::new();
+    };
+    // The first value is where a person looks; the identity is the data as a whole.
+    let mut violation = first.at.clone();
+    violation.key = "data".to_owned();
+    violation.message = format!(
+        "the data of this Secret stands in the clear ({}): {}",
+        listed(others.iter().map(|d| d.key.as_str())),
+        described(others.iter().all(|d| d.class != Class::Plain)),
+    );
+    vec![
+        violation.at_most(Enforcement::Warn).help(
+            "keep settings in a ConfigMap, and let the pipeline or an ExternalSecret provide \
+             what is secret"
+                .to_owned(),
+        ),
+    ]
+}
+
+/// At admission every Secret has data, and what counts is who writes it, not what it looks like.
+fn of_writer(review: &Review<'_>, object: &Object) -> Vec<Violation> {
+    let old = |key: &str| review.old_object.map(|old| old.node.path(&["data", key]));
+    let written = values(&object.node).into_iter().filter_map(|datum| {
+        if matches!(datum.class, Class::Empty | Class::Encrypted) {
+            return None;
+        }
+        let mut violation = datum.at;
+        violation.message = format!(
+            "{:?} of this Secret is written by {:?}, who is none of its controllers",
+            datum.key, review.user
+        );
+        violation.help = Some(
+            "let Sealed Secrets, External Secrets or SOPS bring it, or name the user in the \
+             parameter `controllers`"
+                .to_owned(),
+        );
+        // What was there and was not touched is another violation than what is written now.
+        if old(&datum.key).is_some_and(|old| old != object.node.path(&["data", &datum.key])) {
+            violation.key.push_str(" changed");
+        }
+        Some(violation)
+    });
+    at_most(written.collect())
 }
 
 fn class_of(key: &str, value: &Node, is_base64: bool, encrypted: bool) -> Class {
@@ -286,17 +327,16 @@ fn of_file(file: &FileSubject<'_>) -> Vec<Violation> {
     let root = Cursor::root(file.content);
     let mut violations = Vec::new();
     let mut others = Vec::new();
-    for entry in file.content.entries() {
-        let (key, value) = (entry.key.as_str(), entry.node.as_str().unwrap_or_default());
+    for variable in root.members() {
+        let key = variable.name();
+        let value = variable.node().and_then(Node::as_str).unwrap_or_default();
         if is_sops && (key.starts_with("sops_") || is_encrypted(value)) {
             continue;
         }
         let class = match classify(key, value) {
-            Class::Credential(_) if is_example && !has_known_form(value) => Class::Empty,
             _ if is_example && !has_known_form(value) => Class::Empty,
             class => class,
         };
-        let variable = root.member(key);
         match class {
             Class::Credential(why) => violations.push(Violation::at(
                 &variable,
@@ -306,6 +346,7 @@ fn of_file(file: &FileSubject<'_>) -> Vec<Violation> {
             Class::Empty | Class::Encrypted => {}
         }
     }
+    let mut violations = at_most(violations);
     // Settings in a file that is not named like one for secrets are nobody's concern.
     let is_dotenv = name == ".env" || name.starts_with(".env.");
     if violations.is_empty()
@@ -391,6 +432,12 @@ mod tests {
         // A label may be changed by anybody, the data not.
         assert!(admit(&same, Some(&old), "jane"));
         assert!(!admit(&other, Some(&old), "jane"));
+        // Whatever it looks like.
+        let setting = secret(json!({"metadata": {"name": "a"}, "data": {"creds": "aHVudGVyMg=="}}));
+        assert!(!admit(&setting, None, "jane"));
+        let placeholder =
+            secret(json!({"metadata": {"name": "a"}, "data": {"password": "Y2hhbmdlbWU="}}));
+        assert!(!admit(&placeholder, Some(&old), "jane"));
     }
 
     #[test]
