@@ -1003,6 +1003,76 @@ fn places_of_secrets(value: &str) -> Vec<(&'static str, String)> {
                 "patches:\n  - patch: |-\n      kind: Secret\n      stringData: {{a: {value}}}\n    path: gone\nresources: [gone]\n"
             ),
         ),
+        (
+            "q/p.yaml",
+            format!("- op: add\n  path: /data/password\n  value: {value}\n - op: remove\n"),
+        ),
+        ("q/s.yaml", secret.to_owned()),
+        (
+            "q/kustomization.yaml",
+            "resources: [s.yaml]\npatches: [{target: {kind: Secret}, path: p.yaml}]\n".to_owned(),
+        ),
+        (
+            "r/p.yaml",
+            format!(
+                "apiVersion: v1\nkind: NotUsed\nmetadata: {{name: a}}\nstringData:\n  password: {value}\n  flag: yes\n"
+            ),
+        ),
+        (
+            "s/config.yaml",
+            format!("password: {value}\nflag: yes\nx: [\n"),
+        ),
+        (
+            "s/env.properties",
+            format!("password: {value}\nDB_PASSWORD={value}\n"),
+        ),
+        (
+            "s/kustomization.yaml",
+            "secretGenerator: [{name: a, files: [config.yaml], envs: [env.properties]}]\n"
+                .to_owned(),
+        ),
+        (
+            "t.yaml",
+            format!(
+                "apiVersion: v1\nkind: secret\nmetadata: {{name: a}}\nstringData:\n  password: {value}\n  flag: yes\n"
+            ),
+        ),
+        (
+            "u/.env",
+            format!(
+                "KEY=-----BEGIN RSA PRIVATE KEY-----\n{value}\n-----END\nPASSWORD=a {value} # {value}\nset X: {value}\n#OLD={value}\nTOKEN=\"a\"{value}\n"
+            ),
+        ),
+        (
+            "v.json",
+            format!(
+                "{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"v\"}},\"data\":\"{value}\"}},{{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"v\"}}}}]}}"
+            ),
+        ),
+        (
+            "w.yaml",
+            format!(
+                "{secret}stringdata:\n  password: {value}\nspec: {{password: {value}}}\nstringData:\n  x: yes\n  y: !{value} z # {value}\n  z: on\n"
+            ),
+        ),
+        (
+            ".github/workflows/a.yml",
+            format!(
+                "jobs:\n  a:\n    steps:\n      - run: |\n          kubectl create secret generic db --from-literal=password={value} --token={value}\n          kubectl apply -f https://me:{value}@x/y\n"
+            ),
+        ),
+        (
+            "x.yaml",
+            format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: a}}\nspec: {{source: {{repoURL: \"https://me:{value}@example.com/x.git\", path: nope}}}}\n"
+            ),
+        ),
+        (
+            "k/kustomization.yaml",
+            format!(
+                "resources: [\"https://{value}@example.com/x.yaml\", \"https://x/y?token={value}\"]\nsecretGenerator: [{{name: a, envs: [password={value}]}}]\n"
+            ),
+        ),
     ]
 }
 
@@ -1024,4 +1094,49 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_secret_that_nothing_deploys_is_in_git_all_the_same() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: correct-horse}\n";
+    let files = [
+        (
+            "base/kustomization.yaml",
+            "resources: [cm.yaml]\n".as_bytes(),
+        ),
+        (
+            "base/cm.yaml",
+            b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        ),
+        ("base/secret.yaml", secret.as_bytes()),
+    ];
+    let run = lint_files(&files, &["--no-external"]);
+    assert!(
+        run.stdout.contains("base/secret.yaml:4:24"),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains("correct-horse"), "{}", run.stdout);
+}
+
+#[test]
+fn a_script_in_scripts_and_a_long_file_of_variables_end() {
+    let nested = format!(
+        "jobs:\n  a:\n    steps:\n      - run: |\n          {}\n",
+        "\"$(".repeat(30_000)
+    );
+    let variables = (0..20_000).fold(String::new(), |text, i| {
+        text + &format!("A{i}_TOKEN='x{i}\n")
+    });
+    let files = [
+        (".github/workflows/a.yml", nested.as_bytes()),
+        (".env", variables.as_bytes()),
+        ("good.yaml", GOOD.as_bytes()),
+    ];
+    let run = lint_files(
+        &files,
+        &["--policy=pipeline-direct-apply", "--policy=plain-secret"],
+    );
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stdout.contains("failed: 50 deny"), "{}", run.stdout);
 }

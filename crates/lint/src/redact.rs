@@ -43,7 +43,11 @@ impl Redactions {
             let end = mark.end as usize;
             let rest = source.text.get(end..).unwrap_or_default();
             let to_line_end = rest.find('\n').unwrap_or(rest.len());
-            let range = (mark.start as usize, end + to_line_end);
+            // What stands between a key and its value is shown, a tag is not.
+            let start = mark.start as usize;
+            let from_key = source.text.get(start..end).unwrap_or_default();
+            let between = from_key.len() - from_key.trim_start_matches([':', '=', ' ']).len();
+            let range = (start + between, end + to_line_end);
             let ranges = redactions.ranges.entry(source.path.clone()).or_default();
             ranges.push(range);
         }

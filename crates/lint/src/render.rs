@@ -299,3 +299,29 @@ const HARMLESS: [&str; 22] = [
     "stringData",
     "value",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_renderer_repeats_of_a_secret_is_hidden() {
+        let words = ["hunter2hunter", "aHVudGVyMg=="].map(str::to_owned).into();
+        let mut failure = Failure::new(
+            "kustomization.yaml",
+            stagegate_core::Mark::NONE,
+            format!(
+                "{REFUSED}: unable to parse [patch: \"- op: add\\n  value: aHVudGVyMg==\"]: \
+                 node contents: password:\\nhunter2hunter"
+            ),
+        );
+        hide_secrets(&mut failure, &words);
+        assert_eq!(
+            failure.message,
+            format!(
+                "{REFUSED}: unable to parse [patch: \"- op: add\\n  value: …\"]: \
+                 node contents: password:\\…"
+            )
+        );
+    }
+}

@@ -160,6 +160,11 @@ impl Kustomization {
             let literals = generator.get("literals").map_or(&[][..], Node::items);
             let marks = literals.iter().map(|l| value_of_literal(source, l.mark));
             kustomization.secrets.extend(marks);
+            // A literal that was written as a file is one all the same.
+            let envs = generator.get("envs").map_or(&[][..], Node::items).iter();
+            let literals = envs.filter(|env| env.as_str().is_some_and(|text| text.contains('=')));
+            let marks = literals.map(|l| value_of_literal(source, l.mark));
+            kustomization.secrets.extend(marks);
             for key in ["envs", "files"] {
                 let files = generator.get(key).map_or(&[][..], Node::items).iter();
                 let paths = files.filter_map(Node::as_str);

@@ -89,6 +89,15 @@ fn metadata(members: &mut Map<String, Value>, applied: &str) {
 }
 
 fn secret(members: &mut Map<String, Value>) {
+    // What it would refuse has no defaults.
+    let is_refused = |key: &str| {
+        members
+            .get(key)
+            .is_some_and(|m| m.is_string() || m.is_array())
+    };
+    if is_refused("data") || is_refused("stringData") {
+        return;
+    }
     let written = members.remove("stringData").unwrap_or_default();
     let mut data = match members.remove("data") {
         Some(Value::Object(data)) => data,
