@@ -42,8 +42,8 @@ struct KindIndex {
 struct SelectorIndex {
     /// Where the selector stands.
     path: &'static [&'static str],
-    /// By namespace, then label and value.
-    by_label: HashMap<String, HashMap<(String, String), Vec<usize>>>,
+    /// By namespace, label and value.
+    by_label: HashMap<String, HashMap<String, HashMap<String, Vec<usize>>>>,
     /// By namespace: those that ask for no label.
     others: HashMap<String, Vec<usize>>,
 }
@@ -52,7 +52,8 @@ struct SelectorIndex {
 #[derive(Debug, Default)]
 struct TextIndex {
     path: &'static [&'static str],
-    by_text: HashMap<(String, String), Vec<usize>>,
+    /// By namespace and text.
+    by_text: HashMap<String, HashMap<String, Vec<usize>>>,
 }
 
 impl Inventory {
@@ -141,8 +142,8 @@ impl Inventory {
         let mut found: Vec<usize> = Vec::new();
         if let Some(by_label) = selectors.by_label.get(bucket) {
             for (key, value) in labels.iter() {
-                let pair = (key.to_owned(), value.to_owned());
-                found.extend(by_label.get(&pair).into_iter().flatten());
+                let of_value = by_label.get(key).and_then(|values| values.get(value));
+                found.extend(of_value.into_iter().flatten());
             }
         }
         found.extend(selectors.others.get(bucket).into_iter().flatten());
@@ -185,9 +186,9 @@ impl Inventory {
             match pairs(i).min_by_key(commonest) {
                 Some((key, values)) => {
                     let by_label = index.by_label.entry(bucket.to_owned()).or_default();
+                    let by_value = by_label.entry(key.to_owned()).or_default();
                     for value in values {
-                        let pair = (key.to_owned(), value.to_owned());
-                        by_label.entry(pair).or_default().push(i);
+                        by_value.entry(value.to_owned()).or_default().push(i);
                     }
                 }
                 None => index.others.entry(bucket.to_owned()).or_default().push(i),
@@ -214,16 +215,15 @@ impl Inventory {
                 for &i in &index.by_name {
                     let object = &self.objects[i];
                     if let Some(text) = object.node.path(path).and_then(Node::as_str) {
-                        let key = (bucket(object).to_owned(), text.to_owned());
-                        texts.by_text.entry(key).or_default().push(i);
+                        let of_bucket = texts.by_text.entry(bucket(object).to_owned());
+                        let of_text = of_bucket.or_default().entry(text.to_owned());
+                        of_text.or_default().push(i);
                     }
                 }
                 texts
             });
             debug_assert_eq!(texts.path, path, "one path a kind");
-            texts
-                .by_text
-                .get(&(bucket(object).to_owned(), text.to_owned()))
+            texts.by_text.get(bucket(object))?.get(text)
         });
         let found = found.map_or(&[][..], Vec::as_slice).iter();
         found
