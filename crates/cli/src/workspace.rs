@@ -27,9 +27,7 @@ impl Workspace {
     pub(crate) fn is_folder(&self) -> bool {
         self.only_file.is_none() && self.stream.is_none()
     }
-}
 
-impl Workspace {
     /// Resolves PATH and reads the configuration.
     pub(crate) fn open(source: &Source) -> Result<Workspace, Error> {
         if let Some(jobs) = source.jobs {

@@ -130,13 +130,13 @@ impl Config {
         }
         let policies: Vec<&Meta> = policies.collect();
         let schema = schema(policies.iter().copied());
-        schema::validate(&schema, &root, &mut errors);
+        let instance = schema::instance(&root);
+        schema::validate(&schema, &instance, &root, &mut errors);
         if !errors.is_empty() {
             errors.sort_by_key(|e| e.mark);
             return Err(errors);
         }
-        let file = schema::instance(&root).and_then(serde_json::from_value);
-        let file: model::File = match file {
+        let file: model::File = match serde_json::from_value(instance) {
             Ok(file) => file,
             Err(error) => {
                 return Err(vec![ConfigError {

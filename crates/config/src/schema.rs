@@ -38,7 +38,7 @@ pub fn schema<'m>(policies: impl Iterator<Item = &'m Meta>) -> Value {
 }
 
 /// The document as JSON. A key without a value is a key that is not there.
-pub(crate) fn instance(root: &Node) -> serde_json::Result<Value> {
+pub(crate) fn instance(root: &Node) -> Value {
     fn without_nulls(value: &mut Value) {
         match value {
             Value::Object(members) => {
@@ -49,16 +49,19 @@ pub(crate) fn instance(root: &Node) -> serde_json::Result<Value> {
             _ => {}
         }
     }
-    let mut instance = serde_json::to_value(root)?;
+    // A tree of JSON's own values cannot fail to be JSON.
+    let mut instance = serde_json::to_value(root).unwrap_or_default();
     without_nulls(&mut instance);
-    Ok(instance)
+    instance
 }
 
 /// Every way in which a document does not fit the schema.
-pub(crate) fn validate(schema: &Value, root: &Node, errors: &mut Vec<ConfigError>) {
-    let Ok(instance) = instance(root) else {
-        return;
-    };
+pub(crate) fn validate(
+    schema: &Value,
+    instance: &Value,
+    root: &Node,
+    errors: &mut Vec<ConfigError>,
+) {
     let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         // A policy's own schema of its parameters is no schema.
@@ -71,7 +74,7 @@ pub(crate) fn validate(schema: &Value, root: &Node, errors: &mut Vec<ConfigError
             return;
         }
     };
-    for error in validator.iter_errors(&instance) {
+    for error in validator.iter_errors(instance) {
         tell(schema, root, &error, errors);
     }
 }

@@ -190,18 +190,7 @@ impl Engine {
             let configured = in_stage
                 .and_then(|s| s.admission)
                 .or(own.and_then(|own| own.admission));
-            // What a policy compares arrives one object at a time, in any order.
-            let across = matches!(meta.scope, Scope::Stage | Scope::Repository);
-            enforcement = configured.unwrap_or_else(|| {
-                let bound = if across {
-                    Enforcement::Warn
-                } else {
-                    Enforcement::Deny
-                };
-                enforcement
-                    .min(bound)
-                    .min(meta.admission.unwrap_or(Enforcement::Deny))
-            });
+            enforcement = configured.unwrap_or(enforcement.min(meta.admission_bound()));
         }
         stage
             .ceiling

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::{Labels, Namespace, Node, Object, selector};
+use crate::{Labels, Node, Object, selector};
 
 /// The objects of one stage, or of one cluster: a snapshot that policies may look at besides
 /// their subject.
@@ -301,10 +301,7 @@ impl Inventory {
 
 /// Objects of different buckets never share a namespace; `default` and what has no name are in one.
 fn bucket(object: &Object) -> &str {
-    match object.namespace() {
-        Namespace::Named(name) => name,
-        Namespace::Unknown(_) => "default",
-    }
+    object.namespace().name()
 }
 
 #[cfg(test)]

@@ -40,8 +40,9 @@ pub use policy::{
 };
 pub use quantity::{Quantity, QuantityError};
 pub use review::{
-    Door, FileKind, FileNames, FileSubject, Finding, Limits, Operation, PolicyFailure, Reported,
-    Review, Status, Subject, Verdict, WaivedBy, World,
+    AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, FileKind, FileNames, FileSubject, Finding, Limits,
+    Operation, PolicyFailure, Reported, Review, Status, Subject, UNRENDERED, Verdict, WaivedBy,
+    World,
 };
 pub use selector::{Labels, selects, selects_all, selects_keys};
 pub use settings::{
@@ -51,6 +52,6 @@ pub use stage::{AnnotationWaivers, Stage, StageName, Tier};
 pub use value::{Entry, MAX_DEPTH, Map, MapBuilder, Node, Number, Str, Value};
 pub use waiver::{
     ObjectPattern, REASON_ANNOTATION, WAIVE_ANNOTATION, WAIVER_EXPIRED, WAIVER_UNUSED,
-    WAIVER_WITHOUT_REASON, Waiver,
+    WAIVER_WITHOUT_REASON, Waiver, waive_pointer,
 };
 pub use workload::{Container, ContainerKind, PodTemplate, WORKLOAD_KINDS, group_of, pod_template};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{FileId, Mark, Node, Pointer};
+use crate::{FileId, Mark, Node, PodTemplate, Pointer, pod_template};
 
 /// One Kubernetes object, its name tags, and how it came to be.
 #[derive(Clone, Debug)]
@@ -72,6 +72,12 @@ impl Object {
             && (a.is_cluster_scoped() || self.shares_namespace(other))
     }
 
+    /// The pod that the object runs: see [`pod_template`].
+    pub fn pod_template(&self) -> Option<PodTemplate<'_>> {
+        let reference = &self.reference;
+        pod_template(&self.node, &reference.api_version, &reference.kind)
+    }
+
     /// A label's holder: `metadata.labels`, which may be absent.
     pub fn labels(&self) -> crate::Labels<'_> {
         crate::Labels::of(self.node.path(&["metadata", "labels"]))
@@ -122,6 +128,16 @@ pub enum Namespace<'a> {
     Named(&'a str),
     /// Whatever is given to what this render root holds.
     Unknown(&'a str),
+}
+
+impl<'a> Namespace<'a> {
+    /// Its name: `default` where nobody gives one, as in a cluster.
+    pub fn name(self) -> &'a str {
+        match self {
+            Namespace::Named(name) => name,
+            Namespace::Unknown(_) => "default",
+        }
+    }
 }
 
 /// Kinds without namespaces, by group. Source: `kubectl api-resources --namespaced=false` of

@@ -155,6 +155,17 @@ impl Meta {
         Node::unmarked(Value::Object(Map::from_entries(entries.collect())))
     }
 
+    /// The most that happens at admission unless configured there. What a policy compares arrives
+    /// one object at a time, in any order: so that only warns.
+    pub fn admission_bound(&self) -> Enforcement {
+        let bound = if self.scope.compares_objects() {
+            Enforcement::Warn
+        } else {
+            Enforcement::Deny
+        };
+        self.admission.map_or(bound, |own| own.min(bound))
+    }
+
     /// Whether it takes a request of this operation on this subresource.
     pub fn takes(&self, operation: crate::Operation, subresource: &str) -> bool {
         use crate::Operation::{Create, Update};
@@ -288,6 +299,13 @@ pub enum Scope {
     File,
     /// Who asked; at admission only.
     Request,
+}
+
+impl Scope {
+    /// Whether its policies look at the neighbours of an object.
+    pub fn compares_objects(self) -> bool {
+        matches!(self, Scope::Stage | Scope::Repository)
+    }
 }
 
 impl fmt::Display for Scope {

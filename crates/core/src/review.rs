@@ -108,6 +108,13 @@ pub struct Reported<'a> {
     pub path: &'a str,
 }
 
+/// The id of the policy that stands for what should have been judged and was not.
+pub const UNRENDERED: &str = "unrendered";
+/// The id of the policy that stands for what lies outside of the repository.
+pub const EXTERNAL_SOURCE: &str = "external-source";
+/// The id of the policy that stands for what programs read differently.
+pub const AMBIGUOUS_SCALAR: &str = "ambiguous-scalar";
+
 /// Where reviews come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Door {

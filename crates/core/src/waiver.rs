@@ -146,12 +146,12 @@ impl<'a> Annotation<'a> {
                 .is_some_and(|reason| !reason.trim().is_empty()),
         })
     }
+}
 
-    /// Where it stands.
-    pub(crate) fn pointer() -> Pointer {
-        Pointer::root()
-            .join("metadata")
-            .join("annotations")
-            .join(WAIVE_ANNOTATION)
-    }
+/// Where the annotation that waives stands in an object.
+pub fn waive_pointer() -> Pointer {
+    Pointer::root()
+        .join("metadata")
+        .join("annotations")
+        .join(WAIVE_ANNOTATION)
 }

@@ -261,14 +261,13 @@ impl Repository<'_> {
                     .path(&["spec", key])
                     .map_or(&[][..], Node::items)
             };
-            let text =
-                |node: &Node, key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
             let makes_it = list("artifacts")
                 .iter()
-                .any(|made| text(made, "name").as_deref() == Some(artifact));
+                .any(|made| made.get("name").and_then(Node::as_str) == Some(artifact));
             let is_own = |source: &Node| {
-                text(source, "kind").as_deref() == Some("GitRepository")
-                    && text(source, "name").is_some_and(|name| self.is_own_source(&name))
+                let name = source.get("name").and_then(Node::as_str);
+                source.get("kind").and_then(Node::as_str) == Some("GitRepository")
+                    && name.is_some_and(|name| self.is_own_source(name))
             };
             object.reference.kind == "ArtifactGenerator"
                 && makes_it

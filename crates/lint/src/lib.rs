@@ -20,8 +20,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use stagegate_config::Config;
 use stagegate_core::{
-    Door, Engine, FileSubject, Inventory, Limits, Mark, Object, Reported, Review, Stage, Subject,
-    Verdict, Violation, World,
+    AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, Engine, FileSubject, Inventory, Limits, Mark, Object,
+    Reported, Review, Stage, Subject, UNRENDERED, Verdict, Violation, WAIVER_UNUSED, World,
 };
 use stagegate_render::{Failure, Tree};
 
@@ -306,8 +306,7 @@ impl<'a> Run<'a> {
         }
         if is_full {
             for (stage, object, violation) in self.accounts.unused_annotations() {
-                let policy = stagegate_core::WAIVER_UNUSED;
-                self.report(&stage, policy, violation, About::Object(&object));
+                self.report(&stage, WAIVER_UNUSED, violation, About::Object(&object));
             }
         }
     }
@@ -365,10 +364,3 @@ fn report_failure(
         .map(|finding| ErrorReport::unrendered(failure, location.clone(), finding.violation))
         .collect()
 }
-
-/// The id of the policy that stands for what could not be judged, and the code of its errors.
-pub const UNRENDERED: &str = "unrendered";
-/// The id of the policy that stands for what lies outside of the repository.
-pub const EXTERNAL_SOURCE: &str = "external-source";
-/// The id of the policy that stands for what programs read differently.
-pub const AMBIGUOUS_SCALAR: &str = "ambiguous-scalar";

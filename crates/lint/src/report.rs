@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 use stagegate_core::{
-    Enforcement, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status, Violation,
+    Enforcement, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status, UNRENDERED,
+    Violation,
 };
 use stagegate_render::{Failure, Tree};
 use stagegate_repo::{EntryKind, Fate};
 
 use crate::redact::scrub;
-use crate::{Redactions, Repository, UNRENDERED};
+use crate::{Redactions, Repository};
 
 /// The code of the error that there was nothing to judge.
 pub const NO_OBJECTS: &str = "no-objects";

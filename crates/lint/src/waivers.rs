@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use stagegate_core::{
-    Door, Enforcement, Engine, Finding, Mark, Object, ObjectRef, Pointer, Stage, Verdict,
-    Violation, WAIVE_ANNOTATION, WAIVER_EXPIRED, WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy,
-    Waiver,
+    Door, Enforcement, Engine, Finding, Mark, Object, ObjectRef, Stage, Verdict, Violation,
+    WAIVER_EXPIRED, WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy, Waiver, waive_pointer,
 };
 use stagegate_render::Tree;
 
@@ -40,7 +39,7 @@ impl Accounts {
     /// Notes what a verdict says of the object's annotation.
     pub(crate) fn annotations(&mut self, stage: &Stage, object: &Arc<Object>, verdict: &Verdict) {
         for (policy, used) in &verdict.annotations {
-            let mark = object.node.nearest(&annotation()).mark;
+            let mark = object.node.nearest(&waive_pointer()).mark;
             let entry = self
                 .annotations
                 .entry((mark, policy.clone()))
@@ -83,7 +82,7 @@ impl Accounts {
             .map(|((_, policy), (stage, object, _))| {
                 let message = format!("the annotation waives {policy}, which finds nothing here");
                 let mut violation = Violation::of_file(format!("waive={policy}"), message);
-                violation.pointer = annotation();
+                violation.pointer = waive_pointer();
                 (stage.clone(), Arc::clone(object), violation)
             })
             .collect()
@@ -128,13 +127,6 @@ impl Accounts {
         }
         notes
     }
-}
-
-fn annotation() -> Pointer {
-    Pointer::root()
-        .join("metadata")
-        .join("annotations")
-        .join(WAIVE_ANNOTATION)
 }
 
 /// An object as an entry of `objects:`.

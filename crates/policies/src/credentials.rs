@@ -109,7 +109,7 @@ pub(crate) fn classify(name: &str, value: &str) -> Class {
     if is_placeholder(value) {
         return Class::Placeholder;
     }
-    if sets_credential(value) && value.contains([';', '&']) {
+    if value.contains([';', '&']) && sets_credential(value) {
         return Class::Credential("it is a connection string with a password");
     }
     let is_number = value.len() <= 6 && value.bytes().all(|b| b.is_ascii_digit());
@@ -121,7 +121,7 @@ pub(crate) fn classify(name: &str, value: &str) -> Class {
     if names_credential(name) && !is_setting {
         return Class::Credential("its name says so");
     }
-    if !speaks_of_credential(name) && is_random(value) {
+    if is_random(value) && !is_about(&words(name)) {
         return Class::Credential("its value looks random");
     }
     Class::Plain
@@ -227,13 +227,9 @@ const PAIRS: &[(&str, &str)] = &[
     ("license", "key"),
     ("master", "key"),
     ("private", "key"),
-    ("root", "pass"),
     ("signing", "key"),
-    ("ssh", "privatekey"),
     ("storage", "key"),
     ("tls", "key"),
-    ("user", "pass"),
-    ("db", "pass"),
 ];
 
 /// Last words that say that a name is about a credential, and not one.
@@ -256,7 +252,6 @@ const ABOUT: &[&str] = &[
     "file",
     "files",
     "format",
-    "hash_algorithm",
     "hasher",
     "header",
     "host",
@@ -265,7 +260,6 @@ const ABOUT: &[&str] = &[
     "interval",
     "issuer",
     "iterations",
-    "key_id",
     "kind",
     "length",
     "lifetime",
@@ -306,7 +300,7 @@ pub(crate) fn names_credential(name: &str) -> bool {
     let is =
         |word: Option<&String>, what: &[&str]| word.is_some_and(|w| what.contains(&w.as_str()));
     // `existingSecret` names one, and `MAX_TOKENS` counts something else.
-    if speaks_of_credential(name) || is(words.first(), &["existing", "max", "min", "num"]) {
+    if is_about(&words) || is(words.first(), &["existing", "max", "min", "num"]) {
         return false;
     }
     words.iter().any(|word| {
@@ -319,8 +313,7 @@ pub(crate) fn names_credential(name: &str) -> bool {
 }
 
 /// Whether the last word of a name says that it is about something, not the thing itself.
-fn speaks_of_credential(name: &str) -> bool {
-    let words = words(name);
+fn is_about(words: &[String]) -> bool {
     words
         .last()
         .is_some_and(|last| ABOUT.contains(&last.as_str()))

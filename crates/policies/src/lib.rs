@@ -20,12 +20,6 @@ use stagegate_core::{Context, Labels, Meta, Parameters, Policy, PolicyError, Vio
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
-/// The id of the policy that stands for everything that should have been judged and was not.
-pub use gitops::unrendered::ID as UNRENDERED;
-
-pub use gitops::ambiguous_scalar::ID as AMBIGUOUS_SCALAR;
-pub use gitops::external_source::ID as EXTERNAL_SOURCE;
-
 /// A policy that stands for what is found elsewhere: by the reader, a renderer, or the accounting of
 /// waivers. It judges nothing itself.
 struct StandsFor(Meta);

@@ -1,6 +1,6 @@
 //! What several policies ask about workloads: their pods' labels, and how many there are.
 
-use stagegate_core::{Context, Cursor, Labels, Node, Object, Violation, group_of, pod_template};
+use stagegate_core::{Context, Cursor, Labels, Node, Object, Violation, group_of};
 
 /// The labels of the pods that a workload runs. `None` where the object runs none, or where they
 /// are those of a Deployment that is not there.
@@ -11,6 +11,7 @@ pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Lab
     }
     if workload_ref(object).is_some() {
         let template = template_of(cx, object);
+        // Its own template, if it has one beside the name, is not what runs.
         let is_found = !std::ptr::eq(template, object);
         return if is_found {
             template_labels(template)
@@ -46,21 +47,18 @@ pub(crate) fn at_pod_labels(object: &Object, message: String) -> Violation {
     if workload_ref(object).is_some() {
         return Violation::at(&root.member("spec").member("workloadRef"), message);
     }
-    let reference = &object.reference;
-    if reference.kind == "Pod" {
+    if object.reference.kind == "Pod" {
         return Violation::at(&root.member("metadata").member("labels"), message);
     }
     let mut violation = None;
-    if let Some(pod) = pod_template(&object.node, &reference.api_version, &reference.kind) {
+    if let Some(pod) = object.pod_template() {
         pod.with_labels(&mut |labels| violation = Some(Violation::at(labels, message.clone())));
     }
     violation.unwrap_or_else(|| Violation::at(&root, message))
 }
 
 fn template_labels(object: &Object) -> Option<Labels<'_>> {
-    let reference = &object.reference;
-    let template = pod_template(&object.node, &reference.api_version, &reference.kind)?;
-    Some(Labels::of(template.labels()))
+    Some(Labels::of(object.pod_template()?.labels()))
 }
 
 /// The Deployment whose template a Rollout takes.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::json;
 use stagegate_core::{
     Ask, Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
-    Object, Operation, Parameters, Quantity, Value, Violation, pod_template,
+    Object, Operation, Parameters, Quantity, Value, Violation,
 };
 
 /// Pod-level resources are on by default since this version (feature PodLevelResources, beta).
@@ -217,8 +217,7 @@ pub(crate) fn with_pod_resources(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>
 
 fn with_spec(cx: &Context<'_>, f: &mut dyn FnMut(&Cursor<'_>, &Object)) {
     let Some(object) = cx.object() else { return };
-    let reference = &object.reference;
-    if let Some(template) = pod_template(&object.node, &reference.api_version, &reference.kind) {
+    if let Some(template) = object.pod_template() {
         template.with_spec(&mut |spec| f(spec, object));
     }
 }

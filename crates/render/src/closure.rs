@@ -44,13 +44,11 @@ impl Closure {
     ) {
         if way.iter().any(|f| f == folder) {
             if let Some((kustomization, reference)) = from {
-                failures.push(Failure {
-                    path: kustomization.path.clone(),
-                    mark: reference.mark,
-                    message: format!("{:?} leads back to itself: a circle", reference.path),
-                    help: None,
-                    external: false,
-                });
+                failures.push(Failure::new(
+                    &kustomization.path,
+                    reference.mark,
+                    format!("{:?} leads back to itself: a circle", reference.path),
+                ));
             }
             return;
         }
@@ -62,34 +60,34 @@ impl Closure {
             Some(Err(found)) => return failures.extend(found),
             None => {
                 if let Some((kustomization, reference)) = from {
-                    failures.push(Failure {
-                        path: kustomization.path.clone(),
-                        mark: reference.mark,
-                        message: format!("the folder {:?} has no kustomization", reference.path),
-                        help: Some("add a kustomization.yaml to it, or name its files".to_owned()),
-                        external: false,
-                    });
+                    failures.push(
+                        Failure::new(
+                            &kustomization.path,
+                            reference.mark,
+                            format!("the folder {:?} has no kustomization", reference.path),
+                        )
+                        .with_help("add a kustomization.yaml to it, or name its files"),
+                    );
                 }
                 return;
             }
         };
         if let Some(mark) = kustomization.helm_charts {
-            failures.push(Failure {
-                path: kustomization.path.clone(),
+            failures.push(Failure::new(
+                &kustomization.path,
                 mark,
-                message: "helmCharts are not rendered by this version of stagegate".to_owned(),
-                help: None,
-                external: false,
-            });
+                "helmCharts are not rendered by this version of stagegate",
+            ));
         }
         if from.is_none() && kustomization.component {
-            failures.push(Failure {
-                path: kustomization.path.clone(),
-                mark: kustomization.mark,
-                message: "a component renders nothing by itself".to_owned(),
-                help: Some("judge a kustomization that uses it".to_owned()),
-                external: false,
-            });
+            failures.push(
+                Failure::new(
+                    &kustomization.path,
+                    kustomization.mark,
+                    "a component renders nothing by itself",
+                )
+                .with_help("judge a kustomization that uses it"),
+            );
         }
         for plugin in &kustomization.inline_plugins {
             let documents = crate::provenance::inline_documents(plugin, tree.sources());
@@ -119,11 +117,8 @@ impl Closure {
         let path = join(folder, &reference.path);
         let metadata = std::fs::metadata(tree.absolute(&path));
         let failure = |message: String, help: Option<String>| Failure {
-            path: kustomization.path.clone(),
-            mark: reference.mark,
-            message,
             help,
-            external: false,
+            ..Failure::new(&kustomization.path, reference.mark, message)
         };
         let is_file = metadata.as_ref().is_ok_and(std::fs::Metadata::is_file);
         // kustomize asks the network first for what looks like a URL, whatever there is on disk.
@@ -282,13 +277,14 @@ fn network_plugin(file: &str, node: &Node) -> Option<Failure> {
             })
         });
     if let Some(remote) = own {
-        return Some(Failure {
-            path: file.to_owned(),
-            mark: remote.mark,
-            message: "a remote file, and stagegate does not use the network".to_owned(),
-            help: Some("copy it into the repository and name the copy".to_owned()),
-            external: false,
-        });
+        return Some(
+            Failure::new(
+                file,
+                remote.mark,
+                "a remote file, and stagegate does not use the network",
+            )
+            .with_help("copy it into the repository and name the copy"),
+        );
     }
     let below = node.entries().iter().map(|e| &e.node).chain(node.items());
     below.into_iter().find_map(|n| network_plugin(file, n))
@@ -305,13 +301,10 @@ pub(crate) fn read_folder(
         .find(|path| tree.absolute(path).is_file())?;
     match tree.read(&path) {
         Ok((file, source)) => Kustomization::read(file, &source).transpose(),
-        Err(error) => Some(Err(vec![Failure {
-            message: format!("cannot be read: {}", describe(&error)),
-            path,
-            mark: Mark::NONE,
-            help: None,
-            external: false,
-        }])),
+        Err(error) => {
+            let message = format!("cannot be read: {}", describe(&error));
+            Some(Err(vec![Failure::new(path, Mark::NONE, message)]))
+        }
     }
 }
 

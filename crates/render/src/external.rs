@@ -166,11 +166,8 @@ impl Renderer for ExternalKustomize {
         });
         let failure = |message: String, help: Option<String>| {
             vec![Failure {
-                path: path.clone(),
-                mark,
-                message,
                 help,
-                external: false,
+                ..Failure::new(&path, mark, message)
             }]
         };
         let Some(program) = &self.program else {

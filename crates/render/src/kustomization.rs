@@ -98,13 +98,7 @@ impl Kustomization {
     /// # Errors
     /// What kustomize would refuse to read.
     pub fn read(file: FileId, source: &Source) -> Result<Option<Kustomization>, Vec<Failure>> {
-        let failure = |mark, message: String| Failure {
-            path: source.path.clone(),
-            mark,
-            message,
-            help: None,
-            external: false,
-        };
+        let failure = |mark, message: String| Failure::new(&source.path, mark, message);
         let loaded = load(file, source, Format::Yaml, Profile::Kustomize);
         if !loaded.problems.is_empty() {
             return Err(loaded

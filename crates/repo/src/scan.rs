@@ -219,13 +219,8 @@ fn read(tree: &Tree, found: &Found, charts: &BTreeSet<&str>) -> ScannedFile {
         Ok(read) => read,
         Err(why) => {
             let mut file = ScannedFile::skipped(path, Class::Broken);
-            file.failures.push(Failure {
-                path: path.clone(),
-                mark: Mark::NONE,
-                message: format!("cannot be read: {why}"),
-                help: None,
-                external: false,
-            });
+            let message = format!("cannot be read: {why}");
+            file.failures.push(Failure::new(path, Mark::NONE, message));
             return file;
         }
     };

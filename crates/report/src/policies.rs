@@ -42,16 +42,10 @@ fn at_admission(meta: &Meta) -> Option<Enforcement> {
     if meta.offline {
         return Some(Enforcement::Off);
     }
-    let across = matches!(meta.scope, Scope::Stage | Scope::Repository);
-    let bound = if across {
-        Enforcement::Warn
-    } else {
-        Enforcement::Deny
-    };
     let strongest = meta
         .enforcement
         .max(meta.production.unwrap_or(Enforcement::Off));
-    let most = bound.min(meta.admission.unwrap_or(Enforcement::Deny));
+    let most = meta.admission_bound();
     (most < strongest).then_some(most)
 }
 

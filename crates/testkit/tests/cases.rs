@@ -87,7 +87,7 @@ fn every_case_is_found_by_both_doors() {
         .iter()
         .map(|p| p.meta().id.to_string())
         // Those that tell of readers, renderers and waivers have tests of their own.
-        .filter(|id| id != stagegate_policies::UNRENDERED && !id.starts_with("waiver-"))
+        .filter(|id| id != stagegate_core::UNRENDERED && !id.starts_with("waiver-"))
         .collect();
     assert_eq!(with_cases, policies);
     for policy in &policies {

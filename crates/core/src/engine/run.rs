@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Configured, Engine};
 use crate::update::is_finishing;
-use crate::waiver::{Annotation, Asked};
+use crate::waiver::{Annotation, Asked, waive_pointer};
 use crate::{
     Context, Door, Enforcement, FileSubject, Finding, Limits, Object, ObjectRef, Operation,
     PolicyError, PolicyFailure, Reported, Review, Scope, Status, Subject, Verdict, Violation,
@@ -52,21 +52,17 @@ impl<'a> Run<'a> {
         let mut denying: Vec<&Configured> = Vec::new();
         for policy in self.engine.of_kind(&object.reference) {
             let meta = &policy.meta;
-            let needs_neighbours = matches!(meta.scope, Scope::Stage | Scope::Repository);
+            let needs_neighbours = meta.scope.compares_objects();
             if !meta.takes(review.operation, review.subresource)
                 || (needs_neighbours && self.world.inventory.is_none())
             {
                 continue;
             }
             let before = self.verdict.findings.len();
-            if self.policy(policy, &Subject::Review(*review), review.object) {
+            if self.policy(policy, &Subject::Review(*review), Some(object)) {
                 ran.insert(&meta.id);
             }
-            let found = &mut self.verdict.findings[before..];
-            for finding in found.iter_mut() {
-                finding.object = Some(object.reference.clone());
-            }
-            self.waive(before, Some(object));
+            self.waive(before, object);
             let found = &self.verdict.findings[before..];
             if found.iter().any(Finding::denies) && meta.scope != Scope::Request {
                 denying.push(policy);
@@ -93,7 +89,7 @@ impl<'a> Run<'a> {
         };
         let mut past = Run::new(self.engine, self.world, self.limits);
         past.policy(policy, &Subject::Review(before), Some(old));
-        past.waive(0, Some(old));
+        past.waive(0, old);
         let there: BTreeSet<&str> = past
             .verdict
             .findings
@@ -120,22 +116,20 @@ impl<'a> Run<'a> {
     }
 
     fn reported(&mut self, reported: &Reported<'_>) {
-        let Some(policy) = self.engine.policy(reported.policy) else {
-            return;
-        };
-        let enforcement = self.effective(policy);
-        if enforcement == Enforcement::Off {
-            return;
-        }
-        self.found(policy, enforcement, vec![reported.violation.clone()]);
+        self.stand_for(reported.policy, reported.violation.clone(), reported.object);
         match reported.object {
-            Some(object) => {
-                for finding in &mut self.verdict.findings {
-                    finding.object = Some(object.reference.clone());
-                }
-                self.waive(0, Some(object));
-            }
+            Some(object) => self.waive(0, object),
             None => self.waive_in_file(0, reported.path),
+        }
+    }
+
+    /// Takes a violation that was found elsewhere as one of the policy that stands for it.
+    fn stand_for(&mut self, policy: &str, violation: Violation, object: Option<&Object>) {
+        if let Some(policy) = self.engine.policy(policy) {
+            let enforcement = self.effective(policy);
+            if enforcement != Enforcement::Off {
+                self.found(policy, enforcement, vec![violation], object);
+            }
         }
     }
 
@@ -149,7 +143,7 @@ impl<'a> Run<'a> {
         &mut self,
         policy: &Configured,
         subject: &Subject<'_>,
-        incoming: Option<&Object>,
+        object: Option<&Object>,
     ) -> bool {
         let enforcement = self.effective(policy);
         if enforcement == Enforcement::Off {
@@ -159,6 +153,7 @@ impl<'a> Run<'a> {
         let stage = &self.world.stage.name;
         let in_stage = policy.stages.get(stage);
         let own = settings.policies.get(&*policy.meta.id);
+        let is_incoming = matches!(subject, Subject::Review(review) if review.object.is_some());
         let context = Context {
             subject,
             world: self.world,
@@ -171,8 +166,8 @@ impl<'a> Run<'a> {
                         .get(stage)
                         .is_some_and(|s| s.enforcement.is_some())
             }),
-            // Offline the neighbours hold the subject itself.
-            incoming: incoming.filter(|_| self.world.door == Door::Admission),
+            // Offline the neighbours hold the subject itself, and what is deleted is not incoming.
+            incoming: object.filter(|_| self.world.door == Door::Admission && is_incoming),
         };
         let stop = self.limits.stop;
         let result = if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
@@ -184,7 +179,7 @@ impl<'a> Run<'a> {
         };
         match result {
             Ok(violations) => {
-                self.found(policy, enforcement, violations);
+                self.found(policy, enforcement, violations, object);
                 true
             }
             Err(error) => {
@@ -207,7 +202,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn found(&mut self, policy: &Configured, enforcement: Enforcement, violations: Vec<Violation>) {
+    fn found(
+        &mut self,
+        policy: &Configured,
+        enforcement: Enforcement,
+        violations: Vec<Violation>,
+        object: Option<&Object>,
+    ) {
         let in_stage = policy.stages.get(&self.world.stage.name);
         let severity = in_stage.map_or(policy.severity, |s| s.severity);
         let enforcement = self.bounded(enforcement);
@@ -222,7 +223,7 @@ impl<'a> Run<'a> {
                         .map_or(enforcement, |e| e.min(enforcement)),
                     status: Status::Active,
                     waiver: None,
-                    object: None,
+                    object: object.map(|object| object.reference.clone()),
                     violation,
                 }
             }));
@@ -236,17 +237,16 @@ impl<'a> Run<'a> {
     }
 
     /// Waives findings from an index on, all of one object.
-    fn waive(&mut self, from: usize, object: Option<&Object>) {
+    fn waive(&mut self, from: usize, object: &Object) {
         if self.verdict.findings.len() == from {
             return;
         }
-        let annotation = object.and_then(Annotation::of).filter(|a| a.has_reason);
+        let annotation = Annotation::of(object).filter(|a| a.has_reason);
         let (world, files) = (self.world, self.world.files);
         for i in from..self.verdict.findings.len() {
             let finding = &self.verdict.findings[i];
-            let mark = object.map(|o| o.node.nearest(&finding.violation.pointer).mark);
-            let path = || files?.path(mark?.file);
-            let reference = object.map(|o| &o.reference);
+            let mark = || object.node.nearest(&finding.violation.pointer).mark;
+            let path = || files?.path(mark().file);
             let by_annotation = || {
                 let ids = &annotation.as_ref()?.ids;
                 let meta = &finding.meta;
@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
                 honoured.then_some(WaivedBy::Annotation)
             };
             let waiver = self
-                .by_configuration(finding, reference, &path)
+                .by_configuration(finding, Some(&object.reference), &path)
                 .or_else(by_annotation);
             self.mark_waived(i, waiver);
         }
@@ -345,21 +345,9 @@ impl<'a> Run<'a> {
             }
         }
         for (policy, key, message) in wrong {
-            let Some(policy) = self.engine.policy(policy) else {
-                continue;
-            };
-            let enforcement = self.effective(policy);
-            if enforcement == Enforcement::Off {
-                continue;
-            }
-            let pointer = Annotation::pointer();
             let mut violation = Violation::of_file(format!("waive={key}"), message);
-            violation.pointer = pointer;
-            let before = self.verdict.findings.len();
-            self.found(policy, enforcement, vec![violation]);
-            for finding in &mut self.verdict.findings[before..] {
-                finding.object = Some(object.reference.clone());
-            }
+            violation.pointer = waive_pointer();
+            self.stand_for(policy, violation, Some(object));
         }
     }
 

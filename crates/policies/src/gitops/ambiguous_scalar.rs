@@ -26,12 +26,9 @@
 
 use std::borrow::Cow;
 
-use stagegate_core::{Matches, Meta, Policy, Scope, Severity};
+use stagegate_core::{AMBIGUOUS_SCALAR, Matches, Meta, Policy, Scope, Severity};
 
 use crate::StandsFor;
-
-/// The policy's id.
-pub const ID: &str = "ambiguous-scalar";
 
 pub(crate) fn policy() -> impl Policy {
     StandsFor(Meta {
@@ -40,7 +37,7 @@ pub(crate) fn policy() -> impl Policy {
         matches: Matches::None,
         help: Cow::Borrowed("put the value in quotes if it is text, or write true or false"),
         ..Meta::native(
-            ID,
+            AMBIGUOUS_SCALAR,
             "gitops",
             "Every value means the same to kubectl and kustomize",
             include_str!("ambiguous_scalar.rs"),

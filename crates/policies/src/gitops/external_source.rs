@@ -24,12 +24,9 @@
 
 use std::borrow::Cow;
 
-use stagegate_core::{Matches, Meta, Policy, Scope, Severity};
+use stagegate_core::{EXTERNAL_SOURCE, Matches, Meta, Policy, Scope, Severity};
 
 use crate::StandsFor;
-
-/// The policy's id.
-pub const ID: &str = "external-source";
 
 pub(crate) fn policy() -> impl Policy {
     StandsFor(Meta {
@@ -38,7 +35,7 @@ pub(crate) fn policy() -> impl Policy {
         matches: Matches::None,
         help: Cow::Borrowed("vendor the source into the repository to have it judged"),
         ..Meta::native(
-            ID,
+            EXTERNAL_SOURCE,
             "gitops",
             "Everything that is deployed stands in the repository",
             include_str!("external_source.rs"),

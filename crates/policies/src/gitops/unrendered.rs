@@ -31,12 +31,9 @@
 
 use std::borrow::Cow;
 
-use stagegate_core::{Enforcement, Matches, Meta, Policy, Scope, Severity};
+use stagegate_core::{Enforcement, Matches, Meta, Policy, Scope, Severity, UNRENDERED};
 
 use crate::StandsFor;
-
-/// The policy's id.
-pub const ID: &str = "unrendered";
 
 pub(crate) fn policy() -> impl Policy {
     StandsFor(Meta {
@@ -48,7 +45,7 @@ pub(crate) fn policy() -> impl Policy {
         help: Cow::Borrowed("mend the source, or install what renders it"),
         always: true,
         ..Meta::native(
-            ID,
+            UNRENDERED,
             "gitops",
             "Everything that should be judged can be read and rendered",
             include_str!("unrendered.rs"),

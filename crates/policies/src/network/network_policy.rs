@@ -40,8 +40,8 @@ use std::borrow::Cow;
 
 use serde_json::json;
 use stagegate_core::{
-    Context, Control, Enforcement, Labels, Matches, Meta, Namespace, Node, Object, Policy,
-    PolicyError, Scope, Severity, Violation, pod_template, selects, selects_keys,
+    Context, Control, Enforcement, Labels, Matches, Meta, Node, Object, Policy, PolicyError, Scope,
+    Severity, Violation, selects, selects_keys,
 };
 
 use crate::calico;
@@ -109,10 +109,7 @@ impl Policy for NetworkPolicy {
         if is_on_the_host(template_of(cx, object)) {
             return Ok(Vec::new());
         }
-        let namespace = match object.namespace() {
-            Namespace::Named(name) => name,
-            Namespace::Unknown(_) => "default",
-        };
+        let namespace = object.namespace().name();
         let pods = Pods {
             labels,
             namespace,
@@ -143,8 +140,8 @@ fn missing_policy(object: &Object, direction: &str) -> Violation {
 }
 
 fn is_on_the_host(object: &Object) -> bool {
-    let reference = &object.reference;
-    pod_template(&object.node, &reference.api_version, &reference.kind)
+    object
+        .pod_template()
         .and_then(|pod| pod.spec())
         .and_then(|spec| spec.get("hostNetwork"))
         .and_then(Node::as_bool)

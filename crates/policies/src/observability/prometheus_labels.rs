@@ -44,8 +44,8 @@ use std::borrow::Cow;
 use regex::Regex;
 use serde_json::json;
 use stagegate_core::{
-    Context, Cursor, Enforcement, GroupKind, Matches, Meta, NameGlob, Namespace, Node, Object,
-    Pointer, Policy, PolicyError, Scope, Severity, Violation, selects,
+    Context, Cursor, Enforcement, GroupKind, Matches, Meta, NameGlob, Node, Object, Pointer,
+    Policy, PolicyError, Scope, Severity, Violation, selects,
 };
 
 struct PrometheusLabels(Meta);
@@ -180,10 +180,7 @@ fn discovers(
     match spec(namespaces) {
         None => prometheus.shares_namespace(object),
         Some(selector) => {
-            let name = match object.namespace() {
-                Namespace::Named(name) => name,
-                Namespace::Unknown(_) => "default",
-            };
+            let name = object.namespace().name();
             selects(Some(selector), &crate::namespace_labels(cx, name))
         }
     }
