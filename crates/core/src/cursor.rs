@@ -191,7 +191,7 @@ pub fn list_item_key(list: &str, item: &Node) -> String {
     }
 }
 
-fn scalar(node: &Node) -> Option<String> {
+pub(crate) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
         Value::String(s) => Some(s.to_string()),
         Value::Number(n) => Some(n.to_string()),

@@ -4,12 +4,13 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{
-    Door, Enforcement, Limits, Matches, Meta, Node, ObjectRef, Policy, Scope, Settings, Severity,
-    Stage, Subject, Value, Verdict, WORKLOAD_KINDS, World,
+    Door, Enforcement, GroupKind, KindPattern, Limits, Matches, Meta, Node, ObjectRef, Policy,
+    Scope, Settings, Severity, Stage, Subject, Value, Verdict, WORKLOAD_KINDS, World,
 };
 use run::Run;
 
@@ -18,10 +19,10 @@ use run::Run;
 pub struct Engine {
     policies: Vec<Configured>,
     settings: Settings,
-    /// Policies that take objects, by the kinds that they name: kind, then group.
-    by_kind: HashMap<&'static str, Vec<(&'static str, Vec<usize>)>>,
-    /// Policies that take objects of every kind.
-    for_all: Vec<usize>,
+    /// Policies that take objects of the kinds that they name, by the name of the kind.
+    by_kind: HashMap<String, Vec<(KindPattern, Vec<usize>)>>,
+    /// Policies that take objects whatever their kind is called.
+    for_all: Vec<(KindPattern, Vec<usize>)>,
 }
 
 struct Configured {
@@ -74,8 +75,8 @@ impl Engine {
             .map(|p| Configured::new(p, &settings))
             .collect();
 
-        let mut by_kind: HashMap<&str, Vec<(&str, Vec<usize>)>> = HashMap::new();
-        let mut for_all = Vec::new();
+        let mut by_kind: HashMap<String, Vec<(KindPattern, Vec<usize>)>> = HashMap::new();
+        let mut for_all: Vec<(KindPattern, Vec<usize>)> = Vec::new();
         for (i, policy) in configured.iter().enumerate() {
             if !matches!(
                 policy.meta.scope,
@@ -83,20 +84,22 @@ impl Engine {
             ) {
                 continue;
             }
-            let kinds = match &policy.meta.matches {
-                Matches::All => {
-                    for_all.push(i);
-                    continue;
-                }
-                Matches::Workloads => WORKLOAD_KINDS,
-                Matches::Kinds(kinds) => kinds,
+            let kinds = |kinds: &[GroupKind]| kinds.iter().map(KindPattern::of).collect();
+            let patterns: Cow<'_, [KindPattern]> = match &policy.meta.matches {
+                Matches::All => vec![KindPattern::default()].into(),
+                Matches::Workloads => Cow::Owned(kinds(WORKLOAD_KINDS)),
+                Matches::Kinds(named) => Cow::Owned(kinds(named)),
+                Matches::Patterns(patterns) => patterns.into(),
                 Matches::None => continue,
             };
-            for kind in kinds {
-                let groups = by_kind.entry(kind.kind).or_default();
-                match groups.iter_mut().find(|(group, _)| *group == kind.group) {
+            for pattern in patterns.iter() {
+                let of_name = match &pattern.kind {
+                    Some(kind) => by_kind.entry(kind.clone()).or_default(),
+                    None => &mut for_all,
+                };
+                match of_name.iter_mut().find(|(known, _)| known == pattern) {
                     Some((_, policies)) => policies.push(i),
-                    None => groups.push((kind.group, vec![i])),
+                    None => of_name.push((pattern.clone(), vec![i])),
                 }
             }
         }
@@ -122,8 +125,9 @@ impl Engine {
             let own = self.settings.policies.get(&*meta.id);
             let _ = write!(
                 text,
-                "{} {} {} {} {}",
+                "{} {:x} {} {} {} {}",
                 meta.id,
+                meta.version,
                 policy.severity,
                 self.seeded(meta, &Stage::default_stage()),
                 in_words(own.and_then(|o| o.enforcement)),
@@ -199,6 +203,9 @@ impl Engine {
 
     /// What the seed sets make of a policy.
     fn seeded(&self, meta: &Meta, stage: &Stage) -> Enforcement {
+        if meta.brought {
+            return meta.default_enforcement(stage.tier);
+        }
         let sets = self.settings.extends.iter();
         sets.map(|set| set.enforcement(meta, stage.tier))
             .max()
@@ -213,14 +220,18 @@ impl Engine {
 
     /// The policies that take objects of a kind.
     fn of_kind(&self, reference: &ObjectRef) -> impl Iterator<Item = &Configured> {
-        let named = self.by_kind.get(reference.kind.as_str());
-        let named = named
-            .and_then(|groups| groups.iter().find(|(group, _)| *group == reference.group()))
-            .map_or(&[][..], |(_, policies)| policies.as_slice());
-        named
-            .iter()
+        let named = self.by_kind.get(&reference.kind).into_iter().flatten();
+        let fitting = named
             .chain(&self.for_all)
-            .map(|&i| &self.policies[i])
+            .filter(|(pattern, _)| pattern.matches(reference));
+        let mut found: Vec<usize> = fitting
+            .flat_map(|(_, policies)| policies)
+            .copied()
+            .collect();
+        // One policy may name a kind in several ways.
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|i| &self.policies[i])
     }
 }
 

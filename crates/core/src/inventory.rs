@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::{Labels, Node, Object, selector};
+use crate::{Derived, Labels, Node, Object, selector};
 
 /// The objects of one stage, or of one cluster: a snapshot that policies may look at besides
 /// their subject.
@@ -16,6 +16,7 @@ pub struct Inventory {
     objects: Vec<Arc<Object>>,
     gaps: Vec<Gap>,
     index: OnceLock<HashMap<String, Vec<KindIndex>>>,
+    derived: Derived,
 }
 
 /// Something that belongs to the stage and could not be looked into.
@@ -80,6 +81,12 @@ impl Inventory {
     /// What could not be looked into.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
+    }
+
+    /// Another form of the whole, made by the first policy that needs it and kept for all reviews
+    /// that look at this inventory. One form a type.
+    pub fn derived<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.derived.get(make)
     }
 
     /// The objects of a kind, whatever their version; `group` is empty for the core group.

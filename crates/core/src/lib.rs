@@ -10,6 +10,7 @@
 //! same input.
 
 mod cursor;
+mod derived;
 mod engine;
 mod glob;
 mod inventory;
@@ -28,6 +29,7 @@ mod waiver;
 mod workload;
 
 pub use cursor::{Cursor, list_item_key};
+pub use derived::Derived;
 pub use engine::{Engine, EngineError};
 pub use glob::{GlobError, NameGlob, PathGlob};
 pub use inventory::{Gap, Inventory};
@@ -35,14 +37,14 @@ pub use mark::{FileId, Location, Mark};
 pub use object::{Namespace, Object, ObjectRef, Origin};
 pub use pointer::Pointer;
 pub use policy::{
-    Ask, Context, Control, Enforcement, GroupKind, Matches, Meta, Parameters, Place, Policy,
-    PolicyError, Related, Scope, Severity, Violation,
+    Ask, Context, Control, Enforcement, GroupKind, KindPattern, Matches, Meta, Parameters, Place,
+    Policy, PolicyError, Related, Scope, Severity, Violation,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use review::{
-    AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, FileKind, FileNames, FileSubject, Finding, Limits,
-    Operation, PolicyFailure, Reported, Review, Status, Subject, UNRENDERED, Verdict, WaivedBy,
-    World,
+    AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, Exhaustion, FileKind, FileNames, FileSubject, Finding,
+    Limits, Operation, PolicyFailure, Reported, Review, Status, Subject, UNRENDERED, Verdict,
+    WaivedBy, World,
 };
 pub use selector::{Labels, selects, selects_all, selects_keys};
 pub use settings::{

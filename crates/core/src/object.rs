@@ -220,6 +220,13 @@ impl ObjectRef {
         crate::group_of(&self.api_version)
     }
 
+    /// The version within the API group.
+    pub fn version(&self) -> &str {
+        self.api_version
+            .split_once('/')
+            .map_or(self.api_version.as_str(), |(_, version)| version)
+    }
+
     /// Whether objects of this kind are in no namespace. Only of Kubernetes' own kinds, and of the
     /// best known others, is that known.
     pub fn is_cluster_scoped(&self) -> bool {

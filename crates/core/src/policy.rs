@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize as _;
 
 use crate::{
-    Cursor, Entry, Gap, Labels, Map, Mark, Node, Object, Pointer, Quantity, Settings, Str, Subject,
-    Value, World,
+    Cursor, Derived, Entry, Gap, Labels, Map, Mark, Node, Object, ObjectRef, Pointer, Quantity,
+    Settings, Str, Subject, Value, World,
 };
 
 /// A rule. Pure and synchronous: equal input gives equal output, in both doors.
@@ -65,7 +66,7 @@ pub struct Meta {
     /// Controls.
     pub manual: Cow<'static, str>,
     /// The published controls that it implements.
-    pub controls: Cow<'static, [Control]>,
+    pub controls: Vec<Control>,
     /// Never switched off, neither by choosing single policies nor by an empty seed set: it tells
     /// of what could not be judged at all.
     pub always: bool,
@@ -73,6 +74,10 @@ pub struct Meta {
     pub guarded: bool,
     /// It is about a namespace more than about its objects, which are best told together.
     pub by_namespace: bool,
+    /// Somebody brought it along, so that it runs under every seed set unless it is configured off.
+    pub brought: bool,
+    /// A hash of what it is made of, where that is not part of the program.
+    pub version: u64,
 }
 
 /// A request that is not about an object itself, or that takes it away.
@@ -110,10 +115,12 @@ impl Meta {
             parameters: Parameters::new(),
             help: Cow::Borrowed(""),
             manual: Cow::Owned(Self::manual_of_source(source)),
-            controls: Cow::Borrowed(&[]),
+            controls: Vec::new(),
             always: false,
             guarded: false,
             by_namespace: false,
+            brought: false,
+            version: 0,
         }
     }
 
@@ -181,9 +188,19 @@ impl Meta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
     /// The benchmark, such as `NSA/CISA Kubernetes Hardening Guide 1.2`.
-    pub source: &'static str,
+    pub source: Cow<'static, str>,
     /// The control's number or heading in it.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
+}
+
+impl Control {
+    /// A control of a benchmark.
+    pub const fn new(source: &'static str, id: &'static str) -> Self {
+        Control {
+            source: Cow::Borrowed(source),
+            id: Cow::Borrowed(id),
+        }
+    }
 }
 
 /// Which objects a policy takes.
@@ -195,6 +212,8 @@ pub enum Matches {
     Workloads,
     /// These kinds, in any version.
     Kinds(Cow<'static, [GroupKind]>),
+    /// The kinds that one of these names.
+    Patterns(Vec<KindPattern>),
     /// No object: the policy tells of files.
     None,
 }
@@ -212,6 +231,36 @@ impl GroupKind {
     /// A kind of a group.
     pub const fn new(group: &'static str, kind: &'static str) -> Self {
         GroupKind { group, kind }
+    }
+}
+
+/// Names kinds: each part is a name, or none where any will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindPattern {
+    /// The API group; empty for the core group.
+    pub group: Option<String>,
+    /// The version.
+    pub version: Option<String>,
+    /// The kind.
+    pub kind: Option<String>,
+}
+
+impl KindPattern {
+    /// A kind of a group, in any version.
+    pub fn of(kind: &GroupKind) -> Self {
+        KindPattern {
+            group: Some(kind.group.to_owned()),
+            version: None,
+            kind: Some(kind.kind.to_owned()),
+        }
+    }
+
+    /// Whether it names the kind of an object.
+    pub fn matches(&self, object: &ObjectRef) -> bool {
+        let fits = |part: &Option<String>, own: &str| part.as_ref().is_none_or(|p| p == own);
+        fits(&self.group, object.group())
+            && fits(&self.version, object.version())
+            && fits(&self.kind, &object.kind)
     }
 }
 
@@ -332,6 +381,8 @@ pub struct Context<'a> {
     pub parameters: &'a Node,
     /// Somebody configured what happens on a violation in this stage.
     pub enforcement_is_configured: bool,
+    /// What policies make of the subject, kept for the others.
+    pub(crate) derived: &'a Derived,
     /// The subject of a request, which the neighbours hold in an older form or not at all.
     pub(crate) incoming: Option<&'a Object>,
 }
@@ -343,6 +394,18 @@ impl<'a> Context<'a> {
             Subject::Review(review) => review.object,
             _ => None,
         }
+    }
+
+    /// The subject of a request, which the neighbours hold in an older form or not at all; none
+    /// where the neighbours hold the subject itself, as they do offline.
+    pub fn incoming(&self) -> Option<&'a Object> {
+        self.incoming
+    }
+
+    /// Another form of the subject, made by the first policy that needs it and kept for the others
+    /// of this review. One form a type.
+    pub fn derived<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.derived.get(make)
     }
 
     /// A parameter that is a list of strings.
@@ -539,6 +602,36 @@ impl Violation {
         violation
     }
 
+    /// A violation at a pointer into an object, as [`Violation::at`] a cursor that was led there,
+    /// or as [`Violation::of_value`] where a text, number or boolean stands there.
+    pub fn at_pointer(object: &Node, pointer: &Pointer, message: String) -> Self {
+        fn descend(
+            cursor: &Cursor<'_>,
+            segments: &[Cow<'_, str>],
+            violation: &mut dyn FnMut(&Cursor<'_>),
+        ) {
+            let Some((first, rest)) = segments.split_first() else {
+                return violation(cursor);
+            };
+            let is_list = matches!(cursor.node().map(|n| &n.value), Some(Value::Array(_)));
+            let item = first.parse::<usize>().ok().filter(|_| is_list);
+            match item.and_then(|i| cursor.items().nth(i)) {
+                Some(item) => descend(&item, rest, violation),
+                None => descend(&cursor.member(first), rest, violation),
+            }
+        }
+        let segments: Vec<Cow<'_, str>> = pointer.segments().collect();
+        let mut found = None;
+        descend(&Cursor::root(object), &segments, &mut |cursor| {
+            let scalar = cursor.node().and_then(crate::cursor::scalar);
+            found = Some(match scalar {
+                Some(value) => Self::of_value(cursor, value, message.clone()),
+                None => Self::at(cursor, message.clone()),
+            });
+        });
+        found.unwrap_or_else(|| Self::at(&Cursor::root(object), message))
+    }
+
     /// Says what would be right.
     #[must_use]
     pub fn help(mut self, help: String) -> Self {
@@ -604,6 +697,9 @@ pub enum PolicyError {
     /// The policy could not be evaluated.
     #[error("{0}")]
     Failed(String),
+    /// The policy did not come to an end within its budget.
+    #[error("{0}")]
+    Exhausted(String),
     /// The time for the review ran out before the policy's turn.
     #[error("not evaluated: the time for this review ran out")]
     Stopped,

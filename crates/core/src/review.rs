@@ -1,7 +1,8 @@
 //! What goes into a review and what comes out of it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     Enforcement, FileId, Inventory, Meta, Node, Object, ObjectRef, Pointer, PolicyError, Severity,
@@ -153,6 +154,37 @@ pub struct Limits<'a> {
     pub stop: Option<&'a AtomicBool>,
     /// The most that may happen, whatever is configured: who asks must not be stopped.
     pub at_most: Option<Enforcement>,
+    /// Which policies used up their budget again and again in one run over many objects, and are
+    /// asked no more: it would take hours to find the same of every object.
+    pub exhaustion: Option<&'a Exhaustion>,
+}
+
+/// How often policies used up their budget.
+#[derive(Debug, Default)]
+pub struct Exhaustion {
+    times: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Exhaustion {
+    /// After so many times a policy is asked no more.
+    pub const MOST: usize = 8;
+
+    /// Whether a policy is asked no more.
+    pub fn is_spent(&self, policy: &str) -> bool {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.get(policy).is_some_and(|times| *times >= Self::MOST)
+    }
+
+    pub(crate) fn count(&self, policy: &str) {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        *times.entry(policy.to_owned()).or_default() += 1;
+    }
+
+    /// Whether no policy has used up its budget yet.
+    pub fn is_empty(&self) -> bool {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.is_empty()
+    }
 }
 
 /// The engine's answer.

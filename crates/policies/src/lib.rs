@@ -103,7 +103,7 @@ mod tests {
             }
             for control in meta.controls.iter() {
                 assert!(
-                    meta.manual.contains(control.id),
+                    meta.manual.contains(&*control.id),
                     "{}: {}",
                     meta.id,
                     control.id

@@ -43,10 +43,10 @@ pub(crate) fn meta(native: Meta, field: &str, description: &str) -> Meta {
             subresource: "resize",
         }]),
         parameters: parameters(field, description),
-        controls: Cow::Borrowed(&[Control {
-            source: "NSA/CISA Kubernetes Hardening Guide 1.2",
-            id: "Resource policies",
-        }]),
+        controls: vec![Control::new(
+            "NSA/CISA Kubernetes Hardening Guide 1.2",
+            "Resource policies",
+        )],
         ..native
     }
 }

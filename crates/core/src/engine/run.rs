@@ -9,9 +9,9 @@ use super::{Configured, Engine};
 use crate::update::is_finishing;
 use crate::waiver::{Annotation, Asked, waive_pointer};
 use crate::{
-    Context, Door, Enforcement, FileSubject, Finding, Limits, Object, ObjectRef, Operation,
-    PolicyError, PolicyFailure, Reported, Review, Scope, Status, Subject, Verdict, Violation,
-    WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy, World,
+    Context, Derived, Door, Enforcement, Exhaustion, FileSubject, Finding, Limits, Object,
+    ObjectRef, Operation, PolicyError, PolicyFailure, Reported, Review, Scope, Status, Subject,
+    Verdict, Violation, WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy, World,
 };
 
 /// One review.
@@ -19,6 +19,7 @@ pub(super) struct Run<'a> {
     engine: &'a Engine,
     world: &'a World<'a>,
     limits: &'a Limits<'a>,
+    derived: Derived,
     verdict: Verdict,
 }
 
@@ -28,6 +29,7 @@ impl<'a> Run<'a> {
             engine,
             world,
             limits,
+            derived: Derived::default(),
             verdict: Verdict::default(),
         }
     }
@@ -166,12 +168,18 @@ impl<'a> Run<'a> {
                         .get(stage)
                         .is_some_and(|s| s.enforcement.is_some())
             }),
+            derived: &self.derived,
             // Offline the neighbours hold the subject itself, and what is deleted is not incoming.
             incoming: object.filter(|_| self.world.door == Door::Admission && is_incoming),
         };
-        let stop = self.limits.stop;
+        let (stop, exhaustion) = (self.limits.stop, self.limits.exhaustion);
         let result = if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             Err(PolicyError::Stopped)
+        } else if exhaustion.is_some_and(|e| e.is_spent(&policy.meta.id)) {
+            Err(PolicyError::Exhausted(format!(
+                "not evaluated: it used up its budget on {} other objects",
+                Exhaustion::MOST
+            )))
         } else {
             // Policies only read: nothing half-changed can be seen after a panic.
             catch_unwind(AssertUnwindSafe(|| policy.policy.review(&context)))
@@ -183,6 +191,9 @@ impl<'a> Run<'a> {
                 true
             }
             Err(error) => {
+                if let (PolicyError::Exhausted(_), Some(exhaustion)) = (&error, exhaustion) {
+                    exhaustion.count(&policy.meta.id);
+                }
                 let configured = own.and_then(|own| match error {
                     PolicyError::Stopped => own.on_timeout,
                     _ => own.on_error,

@@ -68,16 +68,13 @@ pub(crate) fn policy() -> impl Policy {
             "add a NetworkPolicy to the namespace, such as one that denies everything \
              (`podSelector: {}`), and allow what is needed",
         ),
-        controls: Cow::Borrowed(&[
-            Control {
-                source: "NSA/CISA Kubernetes Hardening Guide 1.2",
-                id: "Network policies",
-            },
-            Control {
-                source: "CIS Kubernetes Benchmark",
-                id: "5.3.2",
-            },
-        ]),
+        controls: vec![
+            Control::new(
+                "NSA/CISA Kubernetes Hardening Guide 1.2",
+                "Network policies",
+            ),
+            Control::new("CIS Kubernetes Benchmark", "5.3.2"),
+        ],
         ..Meta::native(
             "network-policy",
             "network",

@@ -91,10 +91,7 @@ pub(crate) fn policy() -> impl Policy {
             "rotate the credential, then keep it in a SealedSecret, an ExternalSecret or encrypted \
              by SOPS",
         ),
-        controls: Cow::Borrowed(&[Control {
-            source: "CIS Kubernetes Benchmark",
-            id: "5.4.2",
-        }]),
+        controls: vec![Control::new("CIS Kubernetes Benchmark", "5.4.2")],
         guarded: true,
         ..Meta::native(
             "plain-secret",
