@@ -31,9 +31,14 @@ pub(crate) enum Command {
         /// The policy's id
         #[arg(value_name = "ID")]
         id: String,
+        #[command(flatten)]
+        known: Known,
     },
     /// Print the JSON Schema of stagegate.yaml
-    ConfigSchema,
+    ConfigSchema {
+        #[command(flatten)]
+        known: Known,
+    },
     /// Answer recorded AdmissionReviews as the webhook would
     ///
     /// Exits with 0 if every request is allowed, 1 if one is denied, and 2 if one cannot be read.
@@ -47,6 +52,27 @@ pub(crate) enum Command {
     Man,
 }
 
+/// Policies that are brought along.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Brought {
+    /// A folder of policies in Rego, which are on unless configured off; may be repeated
+    #[arg(long = "policies", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// A package of policies in conftest's form; may be repeated [default: main]
+    #[arg(long = "rego-package", value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+}
+
+/// What there is to know of policies.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Known {
+    #[command(flatten)]
+    pub(crate) brought: Brought,
+    /// The configuration, for its policyDirs [default: stagegate.yaml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Source {
     /// The folder or file; `-` reads manifests from standard input as one stage
@@ -58,6 +84,8 @@ pub(crate) struct Source {
     /// The configuration [default: stagegate.yaml in PATH]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) brought: Brought,
     /// Never start a renderer process; what needs one cannot be judged
     #[arg(long)]
     pub(crate) no_external: bool,
@@ -119,6 +147,8 @@ pub(crate) struct Replay {
     /// The configuration [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) brought: Brought,
     /// The cluster is this stage
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
@@ -132,6 +162,8 @@ pub(crate) struct Replay {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Policies {
+    #[command(flatten)]
+    pub(crate) known: Known,
     /// How to write the table
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,

@@ -1,20 +1,22 @@
 //! What each command does.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::ArgMatches;
 use serde::Serialize;
-use stagegate_core::{Limits, Node, Settings};
+use stagegate_config::FILE_NAME;
+use stagegate_core::{Door, Exhaustion, Limits, Node, Settings};
 use stagegate_lint::{OriginReport, Repository};
 use stagegate_render::Tree;
 use stagegate_report::printable;
 
-use crate::args::{self, Args, Command, Coverage, Lint, ObjectFormat, Render, TableFormat};
+use crate::args::{self, Args, Command, Coverage, Known, Lint, ObjectFormat, Render, TableFormat};
 use crate::engine;
 use crate::error::Error;
 use crate::output::{self, to_stdout};
 use crate::progress::Bar;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, configure};
 
 /// Runs the command that was typed; gives its exit code.
 pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
@@ -23,7 +25,7 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
         Command::Render(render) => self::render(&render),
         Command::Coverage(coverage) => self::coverage(&coverage),
         Command::Policies(policies) => {
-            let engine = default_engine()?;
+            let engine = known_engine(&policies.known)?;
             let metas = engine.policies().map(AsRef::as_ref);
             to_stdout(|out| match policies.format {
                 TableFormat::Text => stagegate_report::policies_text(metas, out),
@@ -31,8 +33,8 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
             })?;
             Ok(0)
         }
-        Command::Explain { id } => explain(&id),
-        Command::ConfigSchema => config_schema(),
+        Command::Explain { id, known } => explain(&id, &known),
+        Command::ConfigSchema { known } => config_schema(&known),
         Command::Replay(replay) => crate::replay::run(&replay),
         Command::Completions { shell } => {
             let mut command = args::command();
@@ -49,8 +51,24 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
     }
 }
 
-fn default_engine() -> Result<stagegate_core::Engine, Error> {
-    engine::build(Settings::default())
+/// The policies that are known here, and what brings them along.
+fn known_policies(known: &Known) -> Result<engine::Policies, Error> {
+    let root = Path::new(".");
+    let tree = Tree::new(root).map_err(|source| Error::Read {
+        path: root.to_owned(),
+        source,
+    })?;
+    let here = tree.absolute(FILE_NAME);
+    let config = known
+        .config
+        .clone()
+        .or(here.is_file().then(|| FILE_NAME.into()));
+    Ok(configure(&tree, config.as_deref(), &known.brought)?.policies)
+}
+
+fn known_engine(known: &Known) -> Result<stagegate_core::Engine, Error> {
+    let policies = known_policies(known)?;
+    Ok(policies.engine(Settings::default())?.0)
 }
 
 /// Today in UTC.
@@ -61,9 +79,9 @@ pub(crate) fn today() -> jiff::civil::Date {
 }
 
 /// Prints the JSON Schema of the configuration.
-fn config_schema() -> Result<u8, Error> {
-    let policies = engine::policies();
-    let schema = stagegate_config::schema(policies.iter().map(|policy| policy.meta()));
+fn config_schema(known: &Known) -> Result<u8, Error> {
+    let policies = known_policies(known)?;
+    let schema = stagegate_config::schema(policies.metas());
     to_stdout(|out| {
         serde_json::to_writer_pretty(&mut *out, &schema)?;
         writeln!(out)
@@ -73,7 +91,7 @@ fn config_schema() -> Result<u8, Error> {
 
 fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     let outputs = args::outputs(lint, matches).map_err(Error::Usage)?;
-    let mut workspace = Workspace::open(&lint.source)?;
+    let (mut workspace, policies) = Workspace::open(&lint.source)?;
     let mut settings = workspace.config.settings.clone();
     if let Some(version) = lint.kubernetes_version {
         settings.kubernetes_version = version;
@@ -81,13 +99,20 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
     if !lint.policies.is_empty() {
         settings.only = Some(lint.policies.clone());
     }
-    let engine = engine::build(settings)?;
+    let (engine, unsupported) = policies.engine(settings)?;
     let today = lint.today.unwrap_or_else(today);
     let is_folder = workspace.is_folder();
     let bar = Bar::new();
     let progress = |step| bar.step(step);
     let mut repository = workspace.render(&lint.source, &progress)?;
     repository.complete &= is_folder;
+    repository.failures.extend(engine::not_judged(
+        &engine,
+        &unsupported,
+        repository.stages.iter().map(|s| &s.stage),
+        Door::Repository,
+        workspace.tree.sources(),
+    ));
     for stage in &repository.stages {
         tracing::debug!(
             stage = stage.stage.name,
@@ -95,8 +120,10 @@ fn lint(lint: &Lint, matches: &ArgMatches) -> Result<u8, Error> {
             "rendered"
         );
     }
+    let exhaustion = Exhaustion::default();
     let limits = Limits {
         today: Some(today),
+        exhaustion: Some(&exhaustion),
         ..Limits::default()
     };
     let report = stagegate_lint::lint(
@@ -141,7 +168,7 @@ fn render(render: &Render) -> Result<u8, Error> {
 }
 
 fn rendered(source: &args::Source) -> Result<(Repository, Workspace), Error> {
-    let mut workspace = Workspace::open(source)?;
+    let (mut workspace, _) = Workspace::open(source)?;
     let bar = Bar::new();
     let repository = workspace.render(source, &|step| bar.step(step))?;
     Ok((repository, workspace))
@@ -209,8 +236,8 @@ fn objects_as_yaml(
     Ok(())
 }
 
-fn explain(id: &str) -> Result<u8, Error> {
-    let engine = default_engine()?;
+fn explain(id: &str, known: &Known) -> Result<u8, Error> {
+    let engine = known_engine(known)?;
     let Some(meta) = engine.policies().find(|m| m.id == id) else {
         let known: BTreeSet<&str> = engine.policies().map(|m| &*m.id).collect();
         let help = stagegate_config::suggest(id, known.into_iter());

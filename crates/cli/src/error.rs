@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use stagegate_config::ConfigError;
 use stagegate_manifest::Sources;
+use stagegate_rego::LoadError;
 use stagegate_repo::LayoutError;
 
 /// Why a command could not do its job.
@@ -22,6 +23,11 @@ pub(crate) enum Error {
     #[error("the configuration has mistakes")]
     Config {
         errors: Vec<ConfigError>,
+        sources: Arc<Sources>,
+    },
+    #[error("the policies have mistakes")]
+    Policies {
+        errors: Vec<LoadError>,
         sources: Arc<Sources>,
     },
     #[error(transparent)]

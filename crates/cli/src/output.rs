@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use stagegate_core::Location;
+use stagegate_core::{Location, Mark};
 use stagegate_lint::{Redactions, Report};
-use stagegate_manifest::Source;
+use stagegate_manifest::{Source, Sources};
 use stagegate_render::Tree;
 use stagegate_report::{Format, Snippet, Style, diagnostic, printable};
 
@@ -129,36 +129,53 @@ fn snippet(source: &Source, location: &Location, redactions: &Redactions) -> Opt
 
 /// Says on standard error what kept a command from doing its job.
 pub(crate) fn complain(error: &Error) {
-    let Error::Config { errors, sources } = error else {
-        tell(&printable(&format!("error: {error}")));
-        return;
-    };
-    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    for error in errors {
-        let location = sources.locate(error.mark);
-        if location.is_none() {
-            let help = error
-                .help
-                .as_ref()
-                .map(|h| format!("; {h}"))
-                .unwrap_or_default();
-            tell(&printable(&format!("error: {}{help}", error.message)));
-            continue;
+    match error {
+        Error::Config { errors, sources } => {
+            for error in errors {
+                complain_of(
+                    "config",
+                    error.mark,
+                    &error.message,
+                    error.help.as_deref(),
+                    sources,
+                );
+            }
         }
-        let lines = |location: &Location| {
-            let source = sources.get(error.mark.file)?;
-            snippet(&source, location, &Redactions::default())
-        };
-        let style = Style {
-            color,
-            strict: false,
-            snippets: &lines,
-        };
-        let help = error.help.as_deref();
-        let message = &error.message;
-        tell(&format!(
-            "{}\n",
-            diagnostic("config", message, help, location.as_ref(), &style)
-        ));
+        Error::Policies { errors, sources } => {
+            for error in errors {
+                complain_of(
+                    "policy",
+                    error.mark,
+                    &error.message,
+                    error.help.as_deref(),
+                    sources,
+                );
+            }
+        }
+        _ => tell(&printable(&format!("error: {error}"))),
     }
+}
+
+/// Says what is wrong, with its line and caret where it has a place.
+fn complain_of(code: &str, mark: Mark, message: &str, help: Option<&str>, sources: &Sources) {
+    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let location = sources.locate(mark);
+    if location.is_none() {
+        let help = help.map(|h| format!("; {h}")).unwrap_or_default();
+        tell(&printable(&format!("error: {message}{help}")));
+        return;
+    }
+    let lines = |location: &Location| {
+        let source = sources.get(mark.file)?;
+        snippet(&source, location, &Redactions::default())
+    };
+    let style = Style {
+        color,
+        strict: false,
+        snippets: &lines,
+    };
+    tell(&format!(
+        "{}\n",
+        diagnostic(code, message, help, location.as_ref(), &style)
+    ));
 }

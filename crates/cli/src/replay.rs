@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stagegate_admission::{AdmissionRequest, DecodeError, Judgement, judge, respond};
 use stagegate_config::Config;
-use stagegate_core::{Engine, Limits, Stage, StageName};
+use stagegate_core::{Door, Engine, Limits, Stage, StageName};
 use stagegate_render::Tree;
 use stagegate_report::printable;
 
@@ -14,7 +14,7 @@ use crate::commands::today;
 use crate::engine;
 use crate::error::Error;
 use crate::output::{tell, to_stdout};
-use crate::workspace::read_config;
+use crate::workspace::{Configured, configure};
 
 /// A review and what it was answered.
 #[derive(Serialize)]
@@ -25,17 +25,13 @@ struct Answered {
 
 /// Runs the command; gives its exit code.
 pub(crate) fn run(replay: &Replay) -> Result<u8, Error> {
-    let config = match &replay.config {
-        Some(path) => {
-            let root = Path::new(".");
-            let tree = Tree::new(root).map_err(|source| Error::Read {
-                path: root.to_owned(),
-                source,
-            })?;
-            read_config(&tree, path)?
-        }
-        None => Config::default(),
-    };
+    let root = Path::new(".");
+    let tree = Tree::new(root).map_err(|source| Error::Read {
+        path: root.to_owned(),
+        source,
+    })?;
+    let Configured { config, policies } =
+        configure(&tree, replay.config.as_deref(), &replay.brought)?;
     let stage = replay.stage.as_ref().map(|name| stage(name, &config));
     let has_selector = |s: &stagegate_config::StageConfig| s.namespace_selector.is_some();
     if stage.is_none() && config.stages.iter().any(has_selector) {
@@ -45,7 +41,31 @@ pub(crate) fn run(replay: &Replay) -> Result<u8, Error> {
                 .to_owned(),
         ));
     }
-    let engine = engine::build(config.settings.clone())?;
+    let (engine, unsupported) = policies.engine(config.settings.clone())?;
+    let stages: Vec<&Stage> = match &stage {
+        Some(stage) => vec![stage],
+        None => config.stages.iter().map(|s| &s.stage).collect(),
+    };
+    let default = Stage::default_stage();
+    let stages = if stages.is_empty() {
+        vec![&default]
+    } else {
+        stages
+    };
+    let door = Door::Admission;
+    let not_judged = engine::not_judged(
+        &engine,
+        &unsupported,
+        stages.into_iter(),
+        door,
+        tree.sources(),
+    );
+    for failure in &not_judged {
+        tell(&printable(&format!(
+            "error: {}: {}",
+            failure.path, failure.message
+        )));
+    }
     let digest = engine.digest();
     let limits = Limits {
         today: Some(replay.today.unwrap_or_else(today)),
@@ -56,7 +76,7 @@ pub(crate) fn run(replay: &Replay) -> Result<u8, Error> {
         let path = replay.path.display();
         return Err(Error::Usage(format!("there is no .json file in {path}")));
     }
-    let mut code = 0;
+    let mut code = if not_judged.is_empty() { 0 } else { 2 };
     let mut answered = Vec::new();
     let mut lines = Vec::new();
     for file in &files {

@@ -4,14 +4,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stagegate_config::{Config, FILE_NAME};
+use stagegate_config::{Config, FILE_NAME, PolicyDirs};
 use stagegate_core::StageName;
 use stagegate_lint::{Progress, Repository};
 use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Renderer, Tree};
 use stagegate_repo::{Layout, LayoutError};
 
-use crate::args::Source;
-use crate::engine;
+use crate::args::{Brought, Source};
+use crate::engine::{self, Policies};
 use crate::error::Error;
 
 /// What a command works on.
@@ -29,7 +29,7 @@ impl Workspace {
     }
 
     /// Resolves PATH and reads the configuration.
-    pub(crate) fn open(source: &Source) -> Result<Workspace, Error> {
+    pub(crate) fn open(source: &Source) -> Result<(Workspace, Policies), Error> {
         if let Some(jobs) = source.jobs {
             // Fails only if the pool is there already, which the first call cannot find.
             let _ = rayon::ThreadPoolBuilder::new()
@@ -58,19 +58,18 @@ impl Workspace {
         };
         let tree = Tree::new(&root).map_err(read_error(&root))?;
         tracing::debug!(root = %tree.root().display(), "opened");
-        let config = match &source.config {
-            Some(path) => read_config(&tree, path)?,
-            None if stream.is_none() && tree.absolute(FILE_NAME).is_file() => {
-                read_config(&tree, &root.join(FILE_NAME))?
-            }
-            None => Config::default(),
-        };
-        Ok(Workspace {
+        let in_root = root.join(FILE_NAME);
+        let is_there = stream.is_none() && tree.absolute(FILE_NAME).is_file();
+        let path = source.config.as_deref();
+        let path = path.or(is_there.then_some(in_root.as_path()));
+        let Configured { config, policies } = configure(&tree, path, &source.brought)?;
+        let workspace = Workspace {
             tree,
             config,
             only_file,
             stream,
-        })
+        };
+        Ok((workspace, policies))
     }
 
     /// Finds the stages and renders them.
@@ -141,8 +140,29 @@ fn file_in_folder(path: &Path) -> (PathBuf, Option<String>) {
     (folder.to_owned(), only)
 }
 
-/// A configuration in the tree is named like the files there; another as it was typed.
-pub(crate) fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
+/// A configuration and the policies that it is for.
+pub(crate) struct Configured {
+    pub(crate) config: Config,
+    pub(crate) policies: Policies,
+}
+
+/// Reads a configuration, if there is one, and the policies that it and the command line bring
+/// along. A configuration in the tree is named like the files there; another as it was typed.
+pub(crate) fn configure(
+    tree: &Tree,
+    path: Option<&Path>,
+    brought: &Brought,
+) -> Result<Configured, Error> {
+    let Some(path) = path else {
+        let nowhere = PolicyDirs::default();
+        let policies = Policies::with(brought, &nowhere, Path::new("."), tree)?;
+        let policy_folders = engine::folders_below(tree, brought, &nowhere, Path::new("."));
+        let config = Config {
+            policy_folders,
+            ..Config::default()
+        };
+        return Ok(Configured { config, policies });
+    };
     let read_error = |source| Error::Read {
         path: path.to_owned(),
         source,
@@ -153,18 +173,27 @@ pub(crate) fn read_config(tree: &Tree, path: &Path) -> Result<Config, Error> {
         tree.read(&tree.relative(&absolute)).map_err(read_error)?
     } else {
         let bytes = std::fs::read(path).map_err(read_error)?;
-        let file = tree.add(&path.to_string_lossy(), bytes);
-        match sources.get(file) {
-            Some(source) => (file, source),
-            None => return Ok(Config::default()),
-        }
+        tree.named(tree.add(&path.to_string_lossy(), bytes))
+            .map_err(read_error)?
     };
-    let policies = engine::policies();
-    let policies = policies.iter().map(|policy| policy.meta());
-    Config::read(file, &source, policies).map_err(|errors| Error::Config {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let configured = Config::policy_dirs(file, &source);
+    let policies = Policies::with(brought, &configured, folder, tree)?;
+    let config = Config::read(file, &source, policies.metas()).map_err(|errors| Error::Config {
         errors,
         sources: Arc::clone(sources),
-    })
+    })?;
+    let policy_folders = engine::folders_below(tree, brought, &configured, folder);
+    let config = Config {
+        policy_folders,
+        ..config
+    };
+    Ok(Configured { config, policies })
 }
 
 /// The stage that `--stage` means: its name, or an alias of it.

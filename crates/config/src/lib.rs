@@ -36,6 +36,17 @@ pub struct Config {
     pub self_urls: Vec<String>,
     /// Paths that are not meant to be judged.
     pub unrendered: Vec<Unrendered>,
+    /// Folders below the linted one that hold policies, and nothing to judge.
+    pub policy_folders: Vec<String>,
+}
+
+/// Where a configuration says that policies are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyDirs {
+    /// Folders relative to the configuration's own, each with its place.
+    pub folders: Vec<(String, Mark)>,
+    /// The packages of policies in conftest's form; none where that is not said.
+    pub packages: Vec<String>,
 }
 
 /// A configured stage.
@@ -84,6 +95,22 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// What a configuration file says of where policies are, which have to be known before the rest
+    /// can be read. Mistakes are left to [`Config::read`].
+    pub fn policy_dirs(file: FileId, source: &Source) -> PolicyDirs {
+        let loaded = stagegate_manifest::load(file, source, Format::Yaml, Profile::Kustomize);
+        let root = loaded.documents.first();
+        let list = |key: &str| {
+            let list = root.and_then(|root| root.get(key));
+            let items = list.map_or(&[][..], Node::items).iter();
+            items.filter_map(|item| Some((item.as_str()?.to_owned(), item.mark)))
+        };
+        PolicyDirs {
+            folders: list("policyDirs").collect(),
+            packages: list("regoPackages").map(|(name, _)| name).collect(),
+        }
+    }
+
     /// Reads a configuration file for these policies.
     ///
     /// # Errors

@@ -43,9 +43,12 @@ pub(crate) struct File {
     pub(crate) default_stage: Option<String>,
     /// The stage of objects that are in no namespace. Default: the last in the order of promotion.
     pub(crate) cluster_scoped_stage: Option<String>,
-    /// Folders with policies in Rego.
-    #[serde(default)]
-    pub(crate) policy_dirs: Vec<String>,
+    /// Folders with policies in Rego, relative to this file.
+    #[serde(default, rename = "policyDirs")]
+    pub(crate) _policy_dirs: Vec<String>,
+    /// The packages of policies in conftest's form. Default: `main`.
+    #[serde(default, rename = "regoPackages")]
+    pub(crate) _rego_packages: Vec<String>,
     /// Folders and files with JSON Schemas of custom resources.
     #[serde(default, rename = "schemas")]
     pub(crate) _schemas: Vec<String>,

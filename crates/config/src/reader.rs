@@ -69,14 +69,6 @@ pub(crate) fn read(
             reason: unrendered.reason.clone(),
         });
     }
-    if !file.policy_dirs.is_empty() {
-        // A rule that is written down and silently not applied is worse than none.
-        reader.error(
-            &["policyDirs"],
-            "folders with policies are not supported by this version of stagegate".to_owned(),
-            Some("remove it: what they ask for would not be done".to_owned()),
-        );
-    }
     config.self_urls = file.self_urls;
     config
 }

@@ -110,7 +110,7 @@ waivers:
   - {{policies: [network-policy], objects: [{{name: \"[\"}}]}}
 external:
   - {{apiVersion: v1, kind: Secret}}
-policyDirs: [policies]
+policyDirs: policies
 "
     ))
     .unwrap_err();
@@ -151,7 +151,8 @@ selfUrls: [https://example.com/repo]
 unrendered: [{{paths: [legacy], reason: by hand}}]
 restoreWriters: [jane]
 rolloutsController: \"system:serviceaccount:rollouts:rollouts\"
-policyDirs:
+policyDirs: [policies]
+regoPackages: [main]
 "
     ))
     .unwrap();

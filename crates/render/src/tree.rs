@@ -97,7 +97,11 @@ impl Tree {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn named(&self, file: FileId) -> io::Result<(FileId, Arc<Source>)> {
+    /// A file with its text.
+    ///
+    /// # Errors
+    /// If there is no such file.
+    pub fn named(&self, file: FileId) -> io::Result<(FileId, Arc<Source>)> {
         let source = self.sources.get(file).ok_or(io::ErrorKind::NotFound)?;
         Ok((file, source))
     }

@@ -171,7 +171,7 @@ pub fn discover(
     only_file: Option<&str>,
     config: &Config,
 ) -> Result<Layout, LayoutError> {
-    let scanned = scan::scan(tree, only_file)?;
+    let scanned = scan::scan(tree, only_file, &config.policy_folders)?;
     let graph = graph::Graph::of(tree, &scanned, config.stages.is_empty());
     stages::assign(scanned, graph, config)
 }

@@ -36,10 +36,14 @@ pub(crate) struct Scanned {
     pub(crate) charts: Vec<String>,
 }
 
-pub(crate) fn scan(tree: &Tree, only_file: Option<&str>) -> Result<Scanned, LayoutError> {
+pub(crate) fn scan(
+    tree: &Tree,
+    only_file: Option<&str>,
+    policy_folders: &[String],
+) -> Result<Scanned, LayoutError> {
     let paths = match only_file {
         Some(file) => vec![Found::File(file.to_owned())],
-        None => walk(tree)?,
+        None => without_policies(walk(tree)?, policy_folders),
     };
     let chart_folders: BTreeSet<&str> = paths
         .iter()
@@ -58,6 +62,23 @@ pub(crate) fn scan(tree: &Tree, only_file: Option<&str>) -> Result<Scanned, Layo
         .map(|folder| (*folder).to_owned())
         .collect();
     Ok(Scanned { files, charts })
+}
+
+/// What stands in folders of policies is not for a cluster.
+fn without_policies(found: Vec<Found>, folders: &[String]) -> Vec<Found> {
+    let is_policy = |path: &str| {
+        folders.iter().any(|folder| {
+            let rest = path.strip_prefix(folder.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    let passed = |found: Found| match found {
+        Found::File(path) | Found::Unreadable(path, _) if is_policy(&path) => {
+            Found::Passed(path, "part of the policies")
+        }
+        other => other,
+    };
+    found.into_iter().map(passed).collect()
 }
 
 enum Found {

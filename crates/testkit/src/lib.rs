@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde_json::json;
 use stagegate_admission::{AdmissionRequest, judge};
 use stagegate_config::{Config, FILE_NAME};
-use stagegate_core::{Enforcement, Engine, Inventory, Limits, Object, ObjectRef, Scope};
+use stagegate_core::{Enforcement, Engine, Inventory, Limits, Object, ObjectRef, Policy, Scope};
 use stagegate_lint::Repository;
 use stagegate_render::{ExternalKustomize, Tree};
 
@@ -116,8 +116,7 @@ impl Case {
         let config = self.config(&tree)?;
         let mut settings = config.settings.clone();
         settings.only = Some(vec![self.policy.clone()]);
-        let engine =
-            Engine::new(stagegate_policies::all(), settings).map_err(|e| self.error(&e))?;
+        let engine = Engine::new(policies(), settings).map_err(|e| self.error(&e))?;
         let layout = stagegate_repo::discover(&tree, None, &config).map_err(|e| self.error(&e))?;
         let renderer = ExternalKustomize::forbidden();
         let urls = &config.self_urls;
@@ -174,7 +173,7 @@ impl Case {
             return Ok(Config::default());
         }
         let (file, source) = tree.read(FILE_NAME).map_err(|e| self.error(&e))?;
-        let policies = stagegate_policies::all();
+        let policies = policies();
         Config::read(file, &source, policies.iter().map(|p| p.meta()))
             .map_err(|errors| self.error(&format!("{errors:?}")))
     }
@@ -259,6 +258,13 @@ impl Case {
     }
 }
 
+/// Every policy that comes with the program.
+pub fn policies() -> Vec<Box<dyn Policy>> {
+    let mut policies = stagegate_policies::all();
+    policies.extend(stagegate_rego::bundled());
+    policies
+}
+
 /// A violation in the form in which both doors can be held against each other: a namespace that
 /// nobody names is `default`, generated names are not told, and the API server turns `stringData`
 /// into `data`.
@@ -308,4 +314,22 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, CaseError> {
     }
     folders.sort();
     Ok(folders)
+}
+
+/// What Stagegate answers to a file of `testdata/rego/conformance`: the value of `data.t.result`, as
+/// JSON with sorted keys, `undefined`, or `error` with the reason.
+pub fn rego_answer(name: &str, text: &str) -> String {
+    let input = text
+        .lines()
+        .find_map(|line| line.strip_prefix("# input: "))
+        .and_then(|input| serde_json::from_str(input).ok());
+    let answer = std::panic::catch_unwind(|| {
+        stagegate_rego::query(name, text, "data.t.result", input.as_ref())
+    });
+    match answer {
+        Ok(Ok(Some(value))) => value.to_string(),
+        Ok(Ok(None)) => "undefined".to_owned(),
+        Ok(Err(error)) => format!("error: {error}"),
+        Err(_) => "error: a panic".to_owned(),
+    }
 }

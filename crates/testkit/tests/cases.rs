@@ -83,7 +83,7 @@ fn every_case_is_found_by_both_doors() {
 
     // A policy without cases is untested, and cases without a policy are dead.
     let with_cases: BTreeSet<String> = cases.iter().map(|c| c.policy.clone()).collect();
-    let policies: BTreeSet<String> = stagegate_policies::all()
+    let policies: BTreeSet<String> = stagegate_testkit::policies()
         .iter()
         .map(|p| p.meta().id.to_string())
         // Those that tell of readers, renderers and waivers have tests of their own.

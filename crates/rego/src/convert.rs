@@ -1,0 +1,276 @@
+//! Objects, requests and neighbours as Rego sees them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use regorus::{Rc, Value};
+use stagegate_core::{
+    Context, Inventory, Namespace, Node, Number, Object, ObjectRef, Review, Subject,
+    Value as NodeValue,
+};
+
+type Fields = regorus::value::Object;
+
+/// A node without its marks.
+pub(crate) fn value_of(node: &Node) -> Value {
+    match &node.value {
+        NodeValue::Null => Value::Null,
+        NodeValue::Bool(b) => Value::Bool(*b),
+        NodeValue::Number(Number::Int(i)) => Value::from(*i),
+        NodeValue::Number(Number::Float(f)) => Value::from(*f),
+        NodeValue::String(s) => Value::from(s.as_str()),
+        NodeValue::Array(items) => Value::from(items.iter().map(value_of).collect::<Vec<_>>()),
+        NodeValue::Object(map) => {
+            let fields = map.iter();
+            let fields: Fields = fields
+                .map(|e| (Value::from(e.key.as_str()), value_of(&e.node)))
+                .collect();
+            Value::Object(Rc::new(fields))
+        }
+    }
+}
+
+/// An object of these fields.
+pub(crate) fn object_of(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let fields: Fields = fields
+        .into_iter()
+        .map(|(key, value)| (Value::from(key), value))
+        .collect();
+    Value::Object(Rc::new(fields))
+}
+
+/// The field of an object.
+pub(crate) fn field<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(fields) => fields.get(&Value::from(key)),
+        _ => None,
+    }
+}
+
+/// The name of the namespace that an object is in; empty where its kind has none.
+pub(crate) fn namespace_of(object: &Object) -> &str {
+    if object.reference.is_cluster_scoped() {
+        ""
+    } else {
+        object.namespace().name()
+    }
+}
+
+/// The subject of a review, made once for all policies that judge it.
+pub(crate) struct Request {
+    /// The object alone.
+    pub(crate) object: Value,
+    /// As in the request of an AdmissionReview.
+    pub(crate) review: Value,
+}
+
+impl Request {
+    /// The request that is judged; none where the subject is something else.
+    pub(crate) fn of(cx: &Context<'_>) -> Option<Arc<Request>> {
+        let Subject::Review(review) = cx.subject else {
+            return None;
+        };
+        let subject = review.object.or(review.old_object)?;
+        Some(cx.derived(|| Request::new(review, subject)))
+    }
+
+    fn new(review: &Review<'_>, subject: &Object) -> Request {
+        let reference = &subject.reference;
+        let object = review.object.map(|object| value_of(&object.node));
+        let mut fields = vec![
+            ("kind", kind_of(reference)),
+            ("name", Value::from(reference.name.as_str())),
+            ("namespace", Value::from(namespace_of(subject))),
+            ("operation", Value::from(review.operation.to_string())),
+            ("dryRun", Value::from(review.dry_run)),
+        ];
+        if !review.user.is_empty() {
+            let user = object_of([("username", Value::from(review.user))]);
+            fields.push(("userInfo", user));
+        }
+        if !review.subresource.is_empty() {
+            fields.push(("subResource", Value::from(review.subresource)));
+        }
+        fields.push(("object", object.clone().unwrap_or(Value::Null)));
+        let old = review.old_object.map(|old| value_of(&old.node));
+        if let Some(old) = &old {
+            fields.push(("oldObject", old.clone()));
+        }
+        Request {
+            object: object.or(old).unwrap_or(Value::Null),
+            review: object_of(fields),
+        }
+    }
+}
+
+fn kind_of(reference: &ObjectRef) -> Value {
+    object_of([
+        ("group", Value::from(reference.group())),
+        ("version", Value::from(reference.version())),
+        ("kind", Value::from(reference.kind.as_str())),
+    ])
+}
+
+/// What an object sees around it.
+#[derive(Clone)]
+pub(crate) struct View {
+    /// As Gatekeeper lays it out: `cluster[groupVersion][kind][name]` and
+    /// `namespace[namespace][groupVersion][kind][name]`.
+    pub(crate) inventory: Value,
+    index: Arc<OnceLock<Value>>,
+    objects: Arc<Vec<(ObjectRef, String, Value)>>,
+}
+
+impl View {
+    /// `by_kind[kind][namespace]` and `by_name[kind][namespace][name]`, arrays of objects. The
+    /// namespace is empty for kinds without.
+    pub(crate) fn index(&self) -> Value {
+        self.index
+            .get_or_init(|| {
+                type Names = BTreeMap<String, Vec<Value>>;
+                let mut kinds: BTreeMap<&str, BTreeMap<&str, (Vec<Value>, Names)>> =
+                    BTreeMap::new();
+                for (reference, namespace, value) in self.objects.iter() {
+                    let of_kind = kinds.entry(&reference.kind).or_default();
+                    let (all, names) = of_kind.entry(namespace).or_default();
+                    all.push(value.clone());
+                    names
+                        .entry(reference.name.clone())
+                        .or_default()
+                        .push(value.clone());
+                }
+                let nested = |of: &dyn Fn(&(Vec<Value>, Names)) -> Value| {
+                    dictionary(kinds.iter().map(|(kind, namespaces)| {
+                        let inner = namespaces.iter().map(|(name, held)| (*name, of(held)));
+                        (*kind, dictionary(inner))
+                    }))
+                };
+                let by_name = nested(&|(_, names)| {
+                    let names = names.iter();
+                    dictionary(names.map(|(n, v)| (n.as_str(), Value::from(v.clone()))))
+                });
+                let by_kind = nested(&|(all, _)| Value::from(all.clone()));
+                object_of([("by_kind", by_kind), ("by_name", by_name)])
+            })
+            .clone()
+    }
+
+    fn new(objects: Vec<(ObjectRef, String, Value)>) -> View {
+        type Kinds<'o> = BTreeMap<&'o str, BTreeMap<&'o str, BTreeMap<&'o str, Value>>>;
+        let mut cluster: Kinds<'_> = BTreeMap::new();
+        let mut namespaces: BTreeMap<&str, Kinds<'_>> = BTreeMap::new();
+        for (reference, namespace, value) in &objects {
+            let versions = match namespace.as_str() {
+                "" => &mut cluster,
+                name => namespaces.entry(name).or_default(),
+            };
+            let kinds = versions.entry(&reference.api_version).or_default();
+            let names = kinds.entry(&reference.kind).or_default();
+            names.insert(&reference.name, value.clone());
+        }
+        let laid_out = |versions: &Kinds<'_>| {
+            dictionary(versions.iter().map(|(version, kinds)| {
+                let kinds = kinds.iter().map(|(kind, names)| {
+                    let names = names.iter().map(|(name, value)| (*name, value.clone()));
+                    (*kind, dictionary(names))
+                });
+                (*version, dictionary(kinds))
+            }))
+        };
+        let inventory = object_of([
+            ("cluster", laid_out(&cluster)),
+            (
+                "namespace",
+                dictionary(
+                    namespaces
+                        .iter()
+                        .map(|(name, kinds)| (*name, laid_out(kinds))),
+                ),
+            ),
+        ]);
+        View {
+            inventory,
+            index: Arc::default(),
+            objects: Arc::new(objects),
+        }
+    }
+}
+
+fn dictionary<'k>(fields: impl Iterator<Item = (&'k str, Value)>) -> Value {
+    let fields: Fields = fields
+        .map(|(key, value)| (Value::from(key), value))
+        .collect();
+    Value::Object(Rc::new(fields))
+}
+
+/// The neighbours of a stage or a cluster: every object in its other form, and what is seen from
+/// each render root, because an unknown namespace is the same only there.
+struct Neighbours {
+    objects: Vec<(Arc<Object>, Value)>,
+    views: Mutex<HashMap<String, View>>,
+}
+
+/// What the subject of a review sees around it; an empty world where there is none.
+pub(crate) fn view(cx: &Context<'_>, subject: &Object) -> View {
+    let Some(inventory) = cx.world.inventory else {
+        return View::new(Vec::new());
+    };
+    let neighbours = inventory.derived(|| Neighbours::of(inventory));
+    match cx.incoming() {
+        // Nobody else sees this world.
+        Some(incoming) => neighbours.seen_from(subject, Some(incoming)),
+        None => {
+            let mut views = neighbours
+                .views
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let root = match subject.namespace() {
+                Namespace::Unknown(root) => root,
+                // A named namespace is seen alike from everywhere, but for `default`.
+                Namespace::Named("default") => subject.origin.root.as_str(),
+                Namespace::Named(_) => "",
+            };
+            if let Some(view) = views.get(root) {
+                return view.clone();
+            }
+            let view = neighbours.seen_from(subject, None);
+            views.insert(root.to_owned(), view.clone());
+            view
+        }
+    }
+}
+
+impl Neighbours {
+    fn of(inventory: &Inventory) -> Neighbours {
+        let objects = inventory.objects().iter();
+        Neighbours {
+            objects: objects
+                .map(|o| (Arc::clone(o), value_of(&o.node)))
+                .collect(),
+            views: Mutex::default(),
+        }
+    }
+
+    fn seen_from(&self, subject: &Object, incoming: Option<&Object>) -> View {
+        let sees_root = !matches!(subject.namespace(), Namespace::Named(name) if name != "default");
+        let visible = self.objects.iter().filter(|(object, _)| {
+            let is_elsewhere = match object.namespace() {
+                Namespace::Named(_) => false,
+                Namespace::Unknown(root) => !sees_root || root != subject.origin.root,
+            };
+            let is_replaced = incoming.is_some_and(|incoming| object.is_same_as(incoming));
+            !(is_replaced || (is_elsewhere && !object.reference.is_cluster_scoped()))
+        });
+        let entry = |object: &Object, value: Value| {
+            let namespace = namespace_of(object).to_owned();
+            (object.reference.clone(), namespace, value)
+        };
+        let mut objects: Vec<_> = visible
+            .map(|(object, value)| entry(object, value.clone()))
+            .collect();
+        if let Some(incoming) = incoming {
+            objects.push(entry(incoming, value_of(&incoming.node)));
+        }
+        View::new(objects)
+    }
+}

@@ -1,0 +1,187 @@
+//! Modules that are evaluated together.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use regorus::unstable::{Module as Ast, Ref};
+use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{Engine, PolicyLengthConfig, Value};
+use stagegate_core::PolicyError;
+
+use crate::LoadError;
+use crate::builtins;
+use crate::module::{Dialect, Module, RegoMessage};
+
+/// How many steps an evaluation may take: some tenths of a second. Counted, because a verdict that
+/// depended on a clock would depend on the machine.
+pub(crate) const STEPS: u32 = 2_000_000;
+
+/// Modules with their data, ready to be evaluated.
+#[derive(Debug)]
+pub(crate) struct Program {
+    modules: Vec<Arc<Module>>,
+    data: Value,
+    ready: OnceLock<Result<Ready, Failed>>,
+}
+
+#[derive(Clone)]
+struct Ready {
+    engine: Engine,
+    /// The engine's own trees of the modules, in their order.
+    trees: Vec<Ref<Ast>>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ready")
+    }
+}
+
+/// Why an evaluation failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    /// The module and the offset in its own text, where that is known.
+    at: Option<(usize, usize)>,
+    message: String,
+    exhausted: bool,
+}
+
+impl Program {
+    pub(crate) fn new(modules: Vec<Arc<Module>>, data: Value) -> Program {
+        Program {
+            modules,
+            data,
+            ready: OnceLock::new(),
+        }
+    }
+
+    /// Compiles, as the first evaluation would: what is wrong is told now.
+    pub(crate) fn compile(&self) -> Result<(), LoadError> {
+        self.ready()
+            .map(|_| ())
+            .map_err(|failed| self.load_error(failed))
+    }
+
+    fn ready(&self) -> Result<&Ready, &Failed> {
+        self.ready
+            .get_or_init(|| self.build().map_err(|e| self.failed(&e)))
+            .as_ref()
+    }
+
+    fn build(&self) -> anyhow::Result<Ready> {
+        let mut engine = Engine::new();
+        engine.set_policy_length_config(PolicyLengthConfig {
+            max_col: crate::text::MAX_COLUMN,
+            max_file_bytes: NonZeroUsize::MAX,
+            max_lines: NonZeroUsize::MAX,
+        });
+        // The first look at the clock comes when the steps are used up, and then it is too late.
+        engine.set_execution_timer_config(ExecutionTimerConfig {
+            limit: Duration::ZERO,
+            check_interval: NonZeroU32::MIN.saturating_add(STEPS - 1),
+        });
+        // Otherwise the library writes to standard error.
+        engine.set_gather_prints(true);
+        builtins::bound(&mut engine)?;
+        for module in &self.modules {
+            engine.set_rego_v0(module.dialect == Dialect::V0);
+            engine.add_policy(module.name.clone(), module.text.patched.clone())?;
+        }
+        if !matches!(self.data, Value::Undefined) {
+            engine.add_data(self.data.clone())?;
+        }
+        let trees = engine.get_modules().clone();
+        engine.eval_query("1".to_owned(), false)?;
+        Ok(Ready { engine, trees })
+    }
+
+    /// A rule's value for an input. Undefined where there is no such rule.
+    ///
+    /// `rule` is its path: `data.stagegate.replicas.violation`.
+    pub(crate) fn evaluate(&self, rule: &str, input: Value) -> Result<Value, PolicyError> {
+        self.run(input, |_, engine| engine.eval_rule(rule.to_owned()))
+    }
+
+    /// The value of one definition of a rule alone, and not of others under the same name.
+    pub(crate) fn evaluate_definition(
+        &self,
+        module: usize,
+        definition: usize,
+        name: &str,
+        input: Value,
+    ) -> Result<Value, PolicyError> {
+        self.run(input, |ready, engine| {
+            let tree = &ready.trees[module];
+            let data = engine.eval_rule_in_module(tree, &tree.policy[definition], false)?;
+            let package = self.modules[module].package.iter();
+            let path = package.map(String::as_str).chain([name]);
+            let found = path
+                .into_iter()
+                .try_fold(&data, |value, step| crate::convert::field(value, step));
+            Ok(found.cloned().unwrap_or(Value::Undefined))
+        })
+    }
+
+    fn run(
+        &self,
+        input: Value,
+        evaluate: impl FnOnce(&Ready, &mut Engine) -> anyhow::Result<Value>,
+    ) -> Result<Value, PolicyError> {
+        let ready = self.ready().map_err(|failed| self.policy_error(failed))?;
+        let mut engine = ready.engine.clone();
+        engine.set_input(input);
+        builtins::begin();
+        evaluate(ready, &mut engine).map_err(|error| self.policy_error(&self.failed(&error)))
+    }
+
+    pub(crate) fn modules(&self) -> &[Arc<Module>] {
+        &self.modules
+    }
+
+    pub(crate) fn failed(&self, error: &anyhow::Error) -> Failed {
+        let message = error.to_string();
+        let exhausted = message.contains("execution exceeded time limit");
+        let told = RegoMessage::of(&message);
+        let module = self.modules.iter().position(|m| m.name == told.module);
+        let at = module.zip(told.at).map(|(i, (line, column))| {
+            let text = &self.modules[i].text;
+            (i, text.original(text.offset(line, column)))
+        });
+        Failed {
+            at,
+            message: if exhausted {
+                format!("it did not come to an end within {STEPS} steps")
+            } else {
+                told.text
+            },
+            exhausted,
+        }
+    }
+
+    pub(crate) fn policy_error(&self, failed: &Failed) -> PolicyError {
+        let place = failed.at.map(|(i, offset)| {
+            let module = &self.modules[i];
+            module.place.line(&module.original, offset)
+        });
+        let message = match place {
+            Some(place) => format!("{} ({place})", failed.message),
+            None => failed.message.clone(),
+        };
+        if failed.exhausted {
+            PolicyError::Exhausted(message)
+        } else {
+            PolicyError::Failed(message)
+        }
+    }
+
+    fn load_error(&self, failed: &Failed) -> LoadError {
+        let (module, offset) = failed.at.unwrap_or_default();
+        let module = &self.modules[module];
+        LoadError {
+            mark: module.place.mark(&module.original, offset, offset + 1),
+            message: failed.message.clone(),
+            help: None,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+# opa: error: rego_type_error: match error
+package t
+
+result := [1 | [1, 2] == [1]]

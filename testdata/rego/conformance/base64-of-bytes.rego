@@ -1,0 +1,4 @@
+# opa: "�"
+package t
+
+result := base64.decode("/w==")

@@ -1,0 +1,4 @@
+# opa: "hello"
+package t
+
+result := base64.decode("aGVs\nbG8=")

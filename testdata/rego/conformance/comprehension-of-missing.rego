@@ -1,0 +1,5 @@
+# input: {}
+# opa: []
+package t
+
+result := [x | some x in input.missing]

@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result if not data.nope.deny

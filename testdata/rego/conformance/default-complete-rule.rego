@@ -1,0 +1,7 @@
+# input: {}
+# opa: false
+package t
+
+default result := false
+
+result if input.enabled

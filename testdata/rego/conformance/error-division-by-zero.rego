@@ -1,0 +1,5 @@
+# input: {"x":0}
+# opa: []
+package t
+
+result := [y | y := 1 / input.x]

@@ -1,0 +1,5 @@
+# input: {"x":5.5}
+# opa: []
+package t
+
+result := [y | y := input.x % 2]

@@ -1,0 +1,5 @@
+# input: {"x":"("}
+# opa: []
+package t
+
+result := [y | y := regex.match(input.x, "a")]

@@ -1,0 +1,6 @@
+# opa: true
+package t
+
+f("a", _)
+
+result := f("a", 2)

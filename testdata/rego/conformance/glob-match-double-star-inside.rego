@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result := glob.match("a**b", ["/"], "a/x/b")

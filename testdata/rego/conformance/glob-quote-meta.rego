@@ -1,0 +1,4 @@
+# opa: "\\*.a\\[b\\]"
+package t
+
+result := glob.quote_meta("*.a[b]")

@@ -1,0 +1,4 @@
+# opa: [["a","b"]]
+package t
+
+result := graph.reachable_paths({"a": ["b"], "b": []}, ["a"])

@@ -1,0 +1,6 @@
+# opa: error: rego_parse_error: `if` keyword is required before rule body
+package t
+
+result {
+	true
+}

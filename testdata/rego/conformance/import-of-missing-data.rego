@@ -1,0 +1,6 @@
+# opa: true
+package t
+
+import data.cfg.limits
+
+result if not limits

@@ -1,0 +1,5 @@
+# input: {"x":null}
+# opa: undefined
+package t
+
+result := input.x[_]

@@ -1,0 +1,4 @@
+# opa: "\"\\u003ca\\u0026b\\u003e\""
+package t
+
+result := json.marshal("<a&b>")

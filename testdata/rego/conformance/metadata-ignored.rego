@@ -1,0 +1,8 @@
+# opa: 1
+package t
+
+# METADATA
+# title: A rule
+# custom:
+#   severity: high
+result := 1

@@ -1,0 +1,6 @@
+# opa: 1
+package t
+
+# METADATA
+# title: [
+result := 1

@@ -1,0 +1,5 @@
+# input: {"x":"abc"}
+# opa: undefined
+package t
+
+result if not to_number(input.x) > 1

@@ -1,0 +1,7 @@
+# input: {}
+# opa: undefined
+package t
+
+known := {"a"}
+
+result if not known[input.kind]

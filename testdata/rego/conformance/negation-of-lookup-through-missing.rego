@@ -1,0 +1,5 @@
+# input: {"a":{"z":1}}
+# opa: undefined
+package t
+
+result if not input.a[input.b] == 1

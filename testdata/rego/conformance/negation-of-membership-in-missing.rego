@@ -1,0 +1,5 @@
+# input: {}
+# opa: undefined
+package t
+
+result if not "ALL" in input.drop

@@ -1,0 +1,6 @@
+# opa: undefined
+package t
+
+f(x) := x if x > 5
+
+result if not f(1) == 1

@@ -1,0 +1,5 @@
+# input: {}
+# opa: true
+package t
+
+result if not object.get(input, "kind", "") == "Pod"

@@ -1,0 +1,5 @@
+# input: {}
+# opa: true
+package t
+
+result if not input.spec.template.spec.hostNetwork

@@ -1,0 +1,9 @@
+# input: {}
+# opa: undefined
+package t
+
+kind := input.kind
+
+f(_) := true
+
+result if not f(kind)

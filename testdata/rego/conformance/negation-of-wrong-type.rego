@@ -1,0 +1,5 @@
+# input: {"x":1}
+# opa: true
+package t
+
+result if not startswith(input.x, "a")

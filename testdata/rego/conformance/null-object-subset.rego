@@ -1,0 +1,5 @@
+# input: {"x":null}
+# opa: []
+package t
+
+result := [y | y := object.subset(input.x, {})]

@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result := 1e400 > 1

@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := numbers.range_step(1, 3, 0)]

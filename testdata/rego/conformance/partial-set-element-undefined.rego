@@ -1,0 +1,5 @@
+# input: {}
+# opa: []
+package t
+
+result contains {"msg": input.missing}

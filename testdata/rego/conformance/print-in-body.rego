@@ -1,0 +1,8 @@
+# input: {}
+# opa: true
+package t
+
+result if {
+	print("x", input.missing)
+	true
+}

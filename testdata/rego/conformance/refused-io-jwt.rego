@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := io.jwt.decode("a.b.c")]

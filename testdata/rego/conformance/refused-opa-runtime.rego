@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := opa.runtime().env]

@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result := rand.intn("a", 10) < 10

@@ -1,0 +1,4 @@
+# opa: [true]
+package t
+
+result := [y | y := regex.match(`^[a-z--b]+$`, "b")]

@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := regex.match("^x*+$", "x")]

@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result := regex.match(`^\Qa.b\E$`, "a.b")

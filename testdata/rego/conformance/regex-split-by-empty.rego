@@ -1,0 +1,4 @@
+# opa: ["a","b","c"]
+package t
+
+result := regex.split("", "abc")

@@ -1,0 +1,4 @@
+# opa: ["a","b"]
+package t
+
+result := regex.split("x*", "axb")

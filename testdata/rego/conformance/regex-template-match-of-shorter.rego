@@ -1,0 +1,4 @@
+# opa: false
+package t
+
+result := regex.template_match("urn:{.*}", "zz", "{", "}")

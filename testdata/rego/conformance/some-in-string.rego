@@ -1,0 +1,5 @@
+# input: {"x":"abc"}
+# opa: []
+package t
+
+result := [c | some c in input.x]

@@ -1,0 +1,5 @@
+# input: {"x":null}
+# opa: "%!d(string=null)"
+package t
+
+result := sprintf("%d", [input.x])

@@ -1,0 +1,4 @@
+# opa: "%!d(string=3)"
+package t
+
+result := sprintf("%d", ["3"])

@@ -1,0 +1,4 @@
+# opa: "a%!(EXTRA string=b)"
+package t
+
+result := sprintf("%s", ["a", "b"])

@@ -1,0 +1,4 @@
+# opa: "42   |"
+package t
+
+result := sprintf("%-5d|", [42])

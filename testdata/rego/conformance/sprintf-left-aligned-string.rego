@@ -1,0 +1,4 @@
+# opa: "ab   |"
+package t
+
+result := sprintf("%-5s|", ["ab"])

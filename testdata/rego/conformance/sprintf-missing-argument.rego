@@ -1,0 +1,4 @@
+# opa: "a %!s(MISSING)"
+package t
+
+result := sprintf("%s %s", ["a"])

@@ -1,0 +1,4 @@
+# opa: "100%!(NOVERB)"
+package t
+
+result := sprintf("100%", [])

@@ -1,0 +1,4 @@
+# opa: "\"a\\\"b\""
+package t
+
+result := sprintf("%q", ["a\"b"])

@@ -1,0 +1,4 @@
+# opa: "[\"a\", \"b\"] {\"k\": \"v\"}"
+package t
+
+result := sprintf("%s %s", [["a", "b"], {"k": "v"}])

@@ -1,0 +1,4 @@
+# opa: "%!t(string=true)"
+package t
+
+result := sprintf("%t", [true])

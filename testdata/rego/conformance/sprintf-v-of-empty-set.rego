@@ -1,0 +1,4 @@
+# opa: "set() [] {}"
+package t
+
+result := sprintf("%v %v %v", [set(), [], {}])

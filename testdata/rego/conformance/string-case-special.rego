@@ -1,0 +1,4 @@
+# opa: ["STRAßE","ασ"]
+package t
+
+result := [upper("straße"), lower("ΑΣ")]

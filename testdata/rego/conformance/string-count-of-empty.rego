@@ -1,0 +1,4 @@
+# opa: 4
+package t
+
+result := strings.count("abc", "")

@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := substring("abc", -1, 1)]

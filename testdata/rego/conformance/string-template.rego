@@ -1,0 +1,4 @@
+# opa: "replicas 2"
+package t
+
+result := $"replicas {1 + 1}"

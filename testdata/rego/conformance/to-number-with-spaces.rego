@@ -1,0 +1,4 @@
+# opa: []
+package t
+
+result := [y | y := to_number(" 1")]

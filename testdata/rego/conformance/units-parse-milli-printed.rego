@@ -1,0 +1,4 @@
+# opa: 0.1000000000
+package t
+
+result := units.parse("100m")

@@ -1,0 +1,4 @@
+# opa: "~%2A"
+package t
+
+result := urlquery.encode("~*")

@@ -1,0 +1,4 @@
+# opa: true
+package t
+
+result = re_match("^a+$", "aa")

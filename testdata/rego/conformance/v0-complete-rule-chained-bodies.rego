@@ -1,0 +1,9 @@
+# input: {"b":true}
+# opa: true
+package t
+
+result {
+	input.a
+} {
+	input.b
+}

@@ -1,0 +1,7 @@
+# opa: true
+package t
+
+result {
+	x := input with input as 3
+	x == 3
+}

@@ -1,0 +1,4 @@
+# opa: 1
+package t
+
+result := count if count := 1

@@ -1,0 +1,4 @@
+# opa: error: rego_unsafe_var_error: var x is unsafe
+package t
+
+result if x == 1

@@ -1,0 +1,4 @@
+# opa: {"mode":420}
+package t
+
+result := yaml.unmarshal("mode: 0644\n")

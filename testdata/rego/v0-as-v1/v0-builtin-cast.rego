@@ -1,0 +1,3 @@
+package t
+
+result := [[1], "a", {1}]

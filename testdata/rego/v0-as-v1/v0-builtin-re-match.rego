@@ -1,0 +1,3 @@
+package t
+
+result := regex.match("^a+$", "aa")

@@ -1,0 +1,9 @@
+package t
+
+result if {
+	input.a
+}
+
+result if {
+	input.b
+}

@@ -1,0 +1,3 @@
+package t
+
+result if 1 in [1]

@@ -1,0 +1,7 @@
+package t
+
+result contains msg if {
+	msg := input.items[_]
+}
+
+result contains "always"
