@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
-use regorus::unstable::{Expr, Literal, Query, Rule, RuleBody, RuleHead, Span};
+use regorus::unstable::{AssignOp, Expr, Literal, Query, Rule, RuleBody, RuleHead, Span};
 
 use crate::LoadError;
 use crate::builtins;
@@ -57,6 +57,16 @@ pub(crate) fn check(modules: &[&Module]) -> Vec<LoadError> {
         .collect();
     for module in modules {
         let imports = imports(&module.ast);
+        for import in &module.ast.imports {
+            let path = steps(&import.refr).unwrap_or_default();
+            if path.first().is_some_and(|root| root == "data") && path[1..] == module.package {
+                errors.push(LoadError {
+                    mark: module.mark(&import.span),
+                    message: "a module cannot import its own package here".to_owned(),
+                    help: Some("name its rules without the package".to_owned()),
+                });
+            }
+        }
         for (name, rule) in module.rules() {
             let mut full = module.package.clone();
             full.extend(name);
@@ -166,6 +176,80 @@ fn cycles_and_chains(
         }
     }
     errors
+}
+
+/// What is evaluated otherwise than OPA does, and could change a verdict.
+pub(crate) fn notices(module: &Module) -> Vec<LoadError> {
+    struct Patterns<'m> {
+        module: &'m Module,
+        found: Vec<LoadError>,
+    }
+    impl Patterns<'_> {
+        fn pattern(&mut self, expr: &Expr) {
+            match expr {
+                Expr::Object { span, fields, .. } => {
+                    let binds = |value: &Expr| matches!(value, Expr::Var { .. });
+                    if fields.iter().any(|(_, _, value)| binds(value)) {
+                        self.found.push(LoadError {
+                            mark: self.module.mark(span),
+                            message:
+                                "an object pattern matches objects with more keys, too; in OPA \
+                                      the keys must be the same"
+                                    .to_owned(),
+                            help: Some(
+                                "name the fields one by one, and compare object.keys where it \
+                                 matters"
+                                    .to_owned(),
+                            ),
+                        });
+                    }
+                }
+                Expr::Array { items, .. } => {
+                    for item in items {
+                        self.pattern(item);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    impl Visitor for Patterns<'_> {
+        fn expr(&mut self, expr: &Expr) {
+            if let Expr::AssignExpr { op, lhs, rhs, .. } = expr {
+                self.pattern(lhs);
+                if *op == AssignOp::Eq {
+                    self.pattern(rhs);
+                }
+            }
+            self.children(expr);
+        }
+
+        fn query(&mut self, query: &Query) {
+            for statement in &query.stmts {
+                if let Literal::SomeIn { value, .. } = &statement.literal {
+                    self.pattern(value);
+                }
+            }
+            self.statements(query);
+        }
+    }
+    let mut patterns = Patterns {
+        module,
+        found: Vec::new(),
+    };
+    for rule in &module.ast.policy {
+        if let Rule::Spec {
+            head: RuleHead::Func { args, .. },
+            ..
+        } = rule.as_ref()
+        {
+            for arg in args {
+                patterns.pattern(arg);
+            }
+        }
+        patterns.rule(rule);
+    }
+    patterns.found
 }
 
 /// How deep expressions nest.
@@ -405,6 +489,11 @@ pub(crate) trait Visitor {
     }
 
     fn query(&mut self, query: &Query) {
+        self.statements(query);
+    }
+
+    /// The expressions of a query's statements.
+    fn statements(&mut self, query: &Query) {
         for statement in &query.stmts {
             match &statement.literal {
                 Literal::SomeVars { .. } => {}

@@ -5,14 +5,24 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use regorus::{Rc, Value};
 use stagegate_core::{
-    Context, Inventory, Namespace, Node, Number, Object, ObjectRef, Review, Subject,
+    Context, Entry, Inventory, Namespace, Node, Number, Object, ObjectRef, Review, Subject,
     Value as NodeValue,
 };
 
 type Fields = regorus::value::Object;
 
+/// A Kubernetes object. Fields that are null are left out: they are absent to the API server.
+pub(crate) fn object_value(object: &Object) -> Value {
+    value(&object.node, false)
+}
+
 /// A node without its marks.
 pub(crate) fn value_of(node: &Node) -> Value {
+    value(node, true)
+}
+
+fn value(node: &Node, with_nulls: bool) -> Value {
+    let value_of = |node: &Node| value(node, with_nulls);
     match &node.value {
         NodeValue::Null => Value::Null,
         NodeValue::Bool(b) => Value::Bool(*b),
@@ -21,7 +31,8 @@ pub(crate) fn value_of(node: &Node) -> Value {
         NodeValue::String(s) => Value::from(s.as_str()),
         NodeValue::Array(items) => Value::from(items.iter().map(value_of).collect::<Vec<_>>()),
         NodeValue::Object(map) => {
-            let fields = map.iter();
+            let is_there = |e: &&Entry| with_nulls || !matches!(e.node.value, NodeValue::Null);
+            let fields = map.iter().filter(is_there);
             let fields: Fields = fields
                 .map(|e| (Value::from(e.key.as_str()), value_of(&e.node)))
                 .collect();
@@ -76,7 +87,7 @@ impl Request {
 
     fn new(review: &Review<'_>, subject: &Object) -> Request {
         let reference = &subject.reference;
-        let object = review.object.map(|object| value_of(&object.node));
+        let object = review.object.map(object_value);
         let mut fields = vec![
             ("kind", kind_of(reference)),
             ("name", Value::from(reference.name.as_str())),
@@ -92,7 +103,7 @@ impl Request {
             fields.push(("subResource", Value::from(review.subresource)));
         }
         fields.push(("object", object.clone().unwrap_or(Value::Null)));
-        let old = review.old_object.map(|old| value_of(&old.node));
+        let old = review.old_object.map(object_value);
         if let Some(old) = &old {
             fields.push(("oldObject", old.clone()));
         }
@@ -244,9 +255,7 @@ impl Neighbours {
     fn of(inventory: &Inventory) -> Neighbours {
         let objects = inventory.objects().iter();
         Neighbours {
-            objects: objects
-                .map(|o| (Arc::clone(o), value_of(&o.node)))
-                .collect(),
+            objects: objects.map(|o| (Arc::clone(o), object_value(o))).collect(),
             views: Mutex::default(),
         }
     }
@@ -269,7 +278,7 @@ impl Neighbours {
             .map(|(object, value)| entry(object, value.clone()))
             .collect();
         if let Some(incoming) = incoming {
-            objects.push(entry(incoming, value_of(&incoming.node)));
+            objects.push(entry(incoming, object_value(incoming)));
         }
         View::new(objects)
     }

@@ -192,6 +192,9 @@ impl Loading {
         let modules: Vec<Arc<Module>> = self.modules.iter().map(|(_, m)| Arc::clone(m)).collect();
         let all: Vec<&Module> = modules.iter().map(AsRef::as_ref).collect();
         self.errors.extend(check::check(&all));
+        self.loaded
+            .notices
+            .extend(all.iter().flat_map(|module| check::notices(module)));
         let mut programs: BTreeMap<BTreeSet<usize>, Arc<Program>> = BTreeMap::new();
         for (i, (path, module)) in self.modules.clone().iter().enumerate() {
             let metadata = match Metadata::read(&module.original, &module.place) {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! regorus evaluates; everything that it leaves open is closed here: what is refused before it is
-//! parsed ([`mod@text`]) or evaluated ([`mod@check`]), what its builtins may do ([`mod@builtins`]),
+//! parsed ([`mod@text`]), written otherwise ([`mod@rewrite`]) or refused before it is evaluated ([`mod@check`]), what its builtins may do ([`mod@builtins`]),
 //! and how long an evaluation may take ([`mod@evaluate`]). `docs/rego.md` says how its answers differ
 //! from OPA's.
 
@@ -23,6 +23,7 @@ mod metadata;
 mod module;
 mod own;
 mod query;
+mod rewrite;
 mod text;
 
 use stagegate_core::{Mark, Policy};

@@ -119,7 +119,7 @@ impl Module {
         purpose: Purpose,
         first: Dialect,
     ) -> Result<Module, LoadError> {
-        let text = Text::new(&name, &original, purpose).map_err(|error| LoadError {
+        let mut text = Text::new(&name, &original, purpose).map_err(|error| LoadError {
             mark: place.mark(&original, error.offset, error.offset + 1),
             message: error.message,
             help: None,
@@ -130,7 +130,14 @@ impl Module {
         };
         let mut failed: Vec<(usize, String)> = Vec::new();
         let mut parsed = None;
-        for dialect in [first, second] {
+        // Words of v1 that no import brings in cannot be meant for v0.
+        let is_v1 = first == Dialect::V1 && text.has_if && !original.contains("future.keywords");
+        let dialects = if is_v1 {
+            vec![first]
+        } else {
+            vec![first, second]
+        };
+        for dialect in dialects {
             match parse(&name, &text.patched, dialect) {
                 Ok(ast) => {
                     parsed = Some((ast, dialect));
@@ -155,6 +162,11 @@ impl Module {
                 help: None,
             });
         };
+        let ast = rewritten(&name, &mut text, ast, dialect).map_err(|error| LoadError {
+            mark: place.mark(&original, 0, 0),
+            message: format!("this cannot be evaluated as OPA would: {error}"),
+            help: None,
+        })?;
         let package = steps(&ast.package.refr).unwrap_or_default();
         Ok(Module {
             place,
@@ -199,6 +211,23 @@ impl Module {
     }
 }
 
+/// Writes what the interpreter evaluates otherwise than OPA in the way that both do alike.
+fn rewritten(name: &str, text: &mut Text, mut ast: Ast, dialect: Dialect) -> anyhow::Result<Ast> {
+    let mut names = 0;
+    // Each look finds what stands one deeper, and brackets nest only so deep.
+    for _ in 0..16 {
+        let changes = crate::rewrite::changes(&ast, &mut names);
+        if changes.is_empty() {
+            break;
+        }
+        let mut changed = text.clone();
+        changed.change(&changes);
+        ast = parse(name, &changed.patched, dialect)?;
+        *text = changed;
+    }
+    Ok(ast)
+}
+
 fn parse(name: &str, text: &str, dialect: Dialect) -> anyhow::Result<Ast> {
     let source = RegoSource::from_contents(name.to_owned(), text.to_owned())?;
     let mut parser = Parser::new(&source)?;
@@ -210,7 +239,7 @@ fn parse(name: &str, text: &str, dialect: Dialect) -> anyhow::Result<Ast> {
 }
 
 /// The name of a rule within its package: as far as it is constant.
-fn rule_name(rule: &Rule) -> Option<Vec<String>> {
+pub(crate) fn rule_name(rule: &Rule) -> Option<Vec<String>> {
     let refr = match rule {
         Rule::Spec { head, .. } => match head {
             RuleHead::Compr { refr, .. }

@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use regorus::unstable::{Lexer, Source, Token, TokenKind};
 
+use crate::rewrite::Change;
+
 /// How deep arrays, objects and sets may nest: the parser takes twice as long for each level.
 const MAX_NESTING: usize = 8;
 /// A module of a megabyte is generated, and not by hand.
@@ -42,14 +44,17 @@ pub(crate) struct Text {
     pub(crate) sees_inventory: bool,
     /// It looks them up.
     pub(crate) sees_index: bool,
+    /// The word `if` stands in it.
+    pub(crate) has_if: bool,
     edits: Vec<Edit>,
 }
 
-/// A piece that was put in.
+/// A piece that was put in, or made longer.
 #[derive(Clone, Debug)]
 struct Edit {
     /// Where it stands in the patched text.
     at: usize,
+    /// How much longer it is than what was there.
     length: usize,
 }
 
@@ -110,11 +115,43 @@ impl Text {
         Ok(pass.finish())
     }
 
+    /// Changes the patched text once more; the changes are sorted and apart from each other.
+    pub(crate) fn change(&mut self, changes: &[Change]) {
+        let mut patched = String::with_capacity(self.patched.len());
+        let mut edits = Vec::new();
+        let mut before = self.edits.iter().peekable();
+        let mut done = 0;
+        for change in changes {
+            patched.push_str(&self.patched[done..change.range.start]);
+            let longer = patched.len() - change.range.start.min(patched.len());
+            while let Some(edit) = before.next_if(|edit| edit.at < change.range.end) {
+                edits.push(Edit {
+                    at: edit.at + longer,
+                    length: edit.length,
+                });
+            }
+            edits.push(Edit {
+                at: patched.len(),
+                length: change.new.len().saturating_sub(change.range.len()),
+            });
+            patched.push_str(&change.new);
+            done = change.range.end;
+        }
+        let longer = patched.len().saturating_sub(done);
+        patched.push_str(&self.patched[done..]);
+        edits.extend(before.map(|edit| Edit {
+            at: edit.at + longer,
+            length: edit.length,
+        }));
+        self.patched = patched;
+        self.edits = edits;
+    }
+
     /// The offset in the original text of one in the patched text.
     pub(crate) fn original(&self, patched: usize) -> usize {
         let before = self.edits.iter().take_while(|edit| edit.at < patched);
         let inserted: usize = before.map(|edit| edit.length.min(patched - edit.at)).sum();
-        patched - inserted
+        patched.saturating_sub(inserted)
     }
 
     /// The offset in the patched text of a line and column as the interpreter counts them.
@@ -193,6 +230,7 @@ impl Pass<'_> {
             }
         }
         let is_ident = matches!(kind, TokenKind::Ident);
+        self.text.has_if |= is_ident && text == "if";
         if self.brackets.is_empty() && closed.is_none() && begins_line && is_ident && text != "else"
         {
             self.rule_start = start;
