@@ -19,8 +19,8 @@
 #   # Parameters
 #
 #   - `mutable`: the tags that can change, besides `latest`; `*` is any number of characters. `["*"]`
-#     demands `Always` of every image without a digest. Default: names of branches, stages and channels, such as `main`,
-#     `dev`, `staging` and `*-SNAPSHOT`.
+#     demands `Always` of every image without a digest. Default: names of branches, stages and
+#     channels, such as `main`, `dev`, `staging` and `*-SNAPSHOT`.
 #
 #   # How to fix
 #

@@ -13,8 +13,9 @@
 #   - an ExternalSecret that creates it (`spec.target.name`, else its own name), or a
 #     ClusterExternalSecret that does, whose namespaces are not looked at
 #
-#   What is of another type, or becomes it by the template of a SealedSecret or ExternalSecret, is not
-#   taken by the kubelet. A template without a type is believed. Nobody looks into the secrets: which registry they are for is not known.
+#   The kubelet does not take what is of another type, or becomes it by the template of a SealedSecret or
+#   ExternalSecret; a template without a type is believed. Nobody looks into the secrets: which registry
+#   they are for is not known.
 #
 #   Images of init containers, native sidecars, ephemeral containers and image volumes count. As long as
 #   `registries` is empty, every workload is a finding that says so.
@@ -189,7 +190,7 @@ _types(name) := (({type |
 	type := _target_type(external.spec)
 }) | {type |
 	some i
-	external := data.index.by_kind.ClusterExternalSecret[""][i]
+	external := data.index.by_kind.ClusterExternalSecret[_][i]
 	startswith(external.apiVersion, "external-secrets.io/")
 	_target_name(external.spec.externalSecretSpec, _created_name(external)) == name
 	type := _target_type(external.spec.externalSecretSpec)

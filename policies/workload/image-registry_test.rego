@@ -4,7 +4,9 @@ import data.stagegate.image_registry
 
 pod(spec) := {"kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"spec": spec}}
 
-found(spec, allow) := image_registry.violation with input as {"review": pod(spec), "parameters": {"allow": allow}}
+found(spec, allow) := violations if {
+	violations := image_registry.violation with input as {"review": pod(spec), "parameters": {"allow": allow}}
+}
 
 containers(images) := {"containers": [{"name": "c", "image": image} | some image in images]}
 

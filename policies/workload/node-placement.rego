@@ -122,7 +122,7 @@ violation contains {"msg": msg, "pointer": pointer} if {
 	pod := workload.spec(input.review)
 	_matches(rule.match, pod)
 	not _tolerates(pod, taint)
-	msg := sprintf("pods must tolerate the taint %s=%s:%s", [taint.key, object.get(taint, "value", ""), taint.effect])
+	msg := sprintf("pods must tolerate the taint %s:%s", [_key_and_value(taint), taint.effect])
 	pointer := concat("/", [workload.pointer(input.review), "tolerations"])
 }
 
@@ -190,6 +190,10 @@ _term_selects(term, key, values) if {
 		value in values
 	}
 }
+
+_key_and_value(taint) := concat("=", [taint.key, taint.value]) if {
+	taint.value != ""
+} else := taint.key
 
 # Source: ToleratesTaint in staging/src/k8s.io/api/core/v1/toleration.go.
 _tolerates(pod, taint) if {

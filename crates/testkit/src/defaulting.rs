@@ -20,7 +20,7 @@ pub(crate) fn defaulted(object: &Value) -> Value {
         ("v1", "Secret") => secret(members),
         ("v1", "Pod") => {
             if let Some(spec) = members.get_mut("spec") {
-                pod(spec, "Always");
+                pod(spec);
                 requests_of_limits(spec);
             }
         }
@@ -38,7 +38,7 @@ pub(crate) fn defaulted(object: &Value) -> Value {
             set(spec, "successfulJobsHistoryLimit", json!(3));
             set(spec, "failedJobsHistoryLimit", json!(1));
             if let Some(template) = spec.pointer_mut("/jobTemplate/spec/template") {
-                pod_template(template, "OnFailure");
+                pod_template(template);
             }
         }
         _ => {}
@@ -162,30 +162,40 @@ fn workload(members: &mut Map<String, Value>, kind: &str) {
         }
         _ => {}
     }
-    let restart = if kind == "Job" { "OnFailure" } else { "Always" };
     if let Some(template) = spec.get_mut("template") {
-        pod_template(template, restart);
+        pod_template(template);
     }
 }
 
-fn pod_template(template: &mut Value, restart: &str) {
+fn pod_template(template: &mut Value) {
     set(template, "metadata", json!({}));
     if let Some(metadata) = template["metadata"].as_object_mut() {
         metadata.insert("creationTimestamp".to_owned(), Value::Null);
     }
     if let Some(spec) = template.get_mut("spec") {
-        pod(spec, restart);
+        pod(spec);
     }
 }
 
-fn pod(spec: &mut Value, restart: &str) {
-    set(spec, "restartPolicy", json!(restart));
+/// Whether an image has the tag `latest`, or none, and no digest.
+fn may_change(image: &str) -> bool {
+    let (name, tag) = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
+    };
+    tag == "latest" && !name.contains('@')
+}
+
+fn pod(spec: &mut Value) {
+    set(spec, "restartPolicy", json!("Always"));
     set(spec, "dnsPolicy", json!("ClusterFirst"));
     set(spec, "schedulerName", json!("default-scheduler"));
     set(spec, "securityContext", json!({}));
     set(spec, "terminationGracePeriodSeconds", json!(30));
     each_container(spec, &mut |container| {
-        set(container, "imagePullPolicy", json!("IfNotPresent"));
+        let image = container["image"].as_str().unwrap_or_default();
+        let pull = if may_change(image) { "Always" } else { "IfNotPresent" };
+        set(container, "imagePullPolicy", json!(pull));
         set(container, "resources", json!({}));
         set(
             container,
