@@ -92,7 +92,7 @@ impl Policies {
             policies.unsupported.extend(loaded.unsupported);
             for policy in loaded.policies {
                 marks.push((policy.policy.meta().id.to_string(), policy.mark));
-                policies.all.push(policy.policy);
+                policies.all.push(Box::new(policy.policy));
             }
         }
         policies.same_ids(&marks, sources)?;

@@ -24,6 +24,17 @@ pub trait Policy: Send + Sync {
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError>;
 }
 
+/// A policy that several engines share.
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn meta(&self) -> &Meta {
+        (**self).meta()
+    }
+
+    fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
+        (**self).review(cx)
+    }
+}
+
 /// The parameters of a policy: the `properties` of a JSON Schema, each with its `default` and
 /// `description`.
 pub type Parameters = serde_json::Map<String, serde_json::Value>;

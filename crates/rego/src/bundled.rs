@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use regorus::Value;
-use stagegate_core::{Context, FileId, Meta, Policy, PolicyError, Violation};
+use stagegate_core::{FileId, Policy};
 use stagegate_manifest::{Sources, decode};
 
 use crate::LoadError;
@@ -16,19 +16,6 @@ use crate::text::Purpose;
 
 /// Path below `policies/`, and text.
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
-
-/// One of them; all engines of a process share what is compiled, when it is first evaluated.
-struct Bundled(Arc<OwnPolicy>);
-
-impl Policy for Bundled {
-    fn meta(&self) -> &Meta {
-        &self.0.meta
-    }
-
-    fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
-        self.0.review(cx)
-    }
-}
 
 /// The modules of all files, parsed once.
 static MODULES: OnceLock<(Vec<Arc<Module>>, Vec<LoadError>)> = OnceLock::new();
@@ -73,13 +60,14 @@ pub(crate) fn libraries() -> impl Iterator<Item = &'static Arc<Module>> {
         .filter(|module| module.name.starts_with("lib/"))
 }
 
-/// The policies that come with the program. They are off unless they are configured.
+/// The policies that come with the program; all engines of a process share what is compiled, when it
+/// is first evaluated. They are off unless they are configured.
 pub fn bundled() -> Vec<Box<dyn Policy>> {
     static POLICIES: OnceLock<Vec<Arc<OwnPolicy>>> = OnceLock::new();
     let policies = POLICIES.get_or_init(|| read().0);
     let policies = policies.iter().map(Arc::clone);
     policies
-        .map(|policy| Box::new(Bundled(policy)) as Box<dyn Policy>)
+        .map(|policy| Box::new(policy) as Box<dyn Policy>)
         .collect()
 }
 

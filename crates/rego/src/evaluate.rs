@@ -1,6 +1,7 @@
 //! Modules that are evaluated together.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -45,6 +46,23 @@ pub(crate) struct Failed {
     at: Option<(usize, usize)>,
     message: String,
     exhausted: bool,
+}
+
+/// What came of an evaluation that is looked at closely.
+pub(crate) struct Trial {
+    pub(crate) value: Result<Value, PolicyError>,
+    pub(crate) prints: Vec<String>,
+    pub(crate) coverage: Vec<regorus::coverage::File>,
+}
+
+impl Trial {
+    fn failed(error: PolicyError) -> Trial {
+        Trial {
+            value: Err(error),
+            prints: Vec::new(),
+            coverage: Vec::new(),
+        }
+    }
 }
 
 impl Program {
@@ -114,13 +132,44 @@ impl Program {
         self.run(input, |ready, engine| {
             let tree = &ready.trees[module];
             let data = engine.eval_rule_in_module(tree, &tree.policy[definition], false)?;
-            let package = self.modules[module].package.iter();
-            let path = package.map(String::as_str).chain([name]);
-            let found = path
-                .into_iter()
-                .try_fold(&data, |value, step| crate::convert::field(value, step));
-            Ok(found.cloned().unwrap_or(Value::Undefined))
+            Ok(self.found(&data, module, name))
         })
+    }
+
+    /// The value of a definition without input, and what it printed and evaluated on the way.
+    pub(crate) fn trial(&self, module: usize, definition: usize, name: &str) -> Trial {
+        let ready = match self.ready() {
+            Ok(ready) => ready,
+            Err(failed) => return Trial::failed(self.policy_error(failed)),
+        };
+        let mut engine = ready.engine.clone();
+        engine.set_enable_coverage(true);
+        builtins::begin();
+        let tree = &ready.trees[module];
+        // The library panics where a builtin of its own does.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| {
+            engine.eval_rule_in_module(tree, &tree.policy[definition], false)
+        }));
+        let value = match evaluated {
+            Ok(Ok(data)) => Ok(self.found(&data, module, name)),
+            Ok(Err(error)) => Err(self.policy_error(&self.failed(&error))),
+            Err(_) => Err(PolicyError::Failed("the evaluation panicked".to_owned())),
+        };
+        Trial {
+            value,
+            prints: engine.take_prints().unwrap_or_default(),
+            coverage: engine
+                .get_coverage_report()
+                .map_or_else(|_| Vec::new(), |r| r.files),
+        }
+    }
+
+    /// A rule's value in what was evaluated.
+    fn found(&self, data: &Value, module: usize, name: &str) -> Value {
+        let package = self.modules[module].package.iter();
+        let mut path = package.map(String::as_str).chain(name.split('.'));
+        let found = path.try_fold(data, |value, step| crate::convert::field(value, step));
+        found.cloned().unwrap_or(Value::Undefined)
     }
 
     fn run(

@@ -38,7 +38,8 @@ pub struct PolicyFile {
     pub source: Arc<Source>,
 }
 
-/// Loads a folder. Tests (`*_test.rego`) are left out.
+/// Loads a folder. Tests (`*_test.rego`) are left out: see
+/// [`crate::test`].
 ///
 /// # Errors
 /// Everything that is wrong with it, sorted by place: then nothing of it is used.
@@ -242,7 +243,7 @@ impl Loading {
             let policy = if is_own {
                 own_policy(path, module, metadata, program, &mut self.errors).map(|mut policy| {
                     brought(&mut policy.meta, &policy.program, &[]);
-                    Box::new(policy) as Box<dyn Policy>
+                    Arc::new(policy) as Arc<dyn Policy>
                 })
             } else {
                 let id = metadata.and_then(|m| m.custom("id")?.as_str());
@@ -251,7 +252,7 @@ impl Loading {
                 let mut policy =
                     ConftestPolicy::new(id, category, metadata, Arc::clone(&program), position);
                 brought(policy.meta_mut(), &program, &[]);
-                Some(Box::new(policy) as Box<dyn Policy>)
+                Some(Arc::new(policy) as Arc<dyn Policy>)
             };
             if let Some(policy) = policy {
                 let mark = module.package_mark();

@@ -223,7 +223,7 @@ pub(crate) fn constraint(
     templates: &BTreeMap<String, Template>,
     errors: &mut Vec<LoadError>,
     unsupported: &mut Vec<Unsupported>,
-) -> Option<Box<dyn Policy>> {
+) -> Option<Arc<dyn Policy>> {
     let kind = document.text(&["kind"]).unwrap_or_default();
     let Some(template) = templates.get(kind) else {
         errors.push(LoadError {
@@ -263,7 +263,7 @@ pub(crate) fn constraint(
         ..template.meta.clone()
     };
     match &template.engine {
-        Engine::Rego { program, rule, .. } => Some(Box::new(Constraint {
+        Engine::Rego { program, rule, .. } => Some(Arc::new(Constraint {
             meta,
             program: Arc::clone(program),
             rule: rule.clone(),
@@ -279,7 +279,7 @@ pub(crate) fn constraint(
                      supported: the constraint {name} is not judged"
                 ),
             });
-            Some(Box::new(Unevaluated(Meta {
+            Some(Arc::new(Unevaluated(Meta {
                 matches: Matches::None,
                 ..meta
             })))

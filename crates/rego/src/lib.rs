@@ -24,13 +24,17 @@ mod module;
 mod own;
 mod query;
 mod rewrite;
+mod tests;
 mod text;
+
+use std::sync::Arc;
 
 use stagegate_core::{Mark, Policy};
 
 pub use bundled::bundled;
 pub use folder::{Folder, PolicyFile, load};
 pub use query::query;
+pub use tests::{ModuleCoverage, RegoTest, TestOutcome, Tested, test};
 
 /// What a folder of policies holds.
 #[derive(Default)]
@@ -46,8 +50,8 @@ pub struct Loaded {
 
 /// A policy, and where it is defined.
 pub struct LoadedPolicy {
-    /// The policy.
-    pub policy: Box<dyn Policy>,
+    /// The policy; engines share it.
+    pub policy: Arc<dyn Policy>,
     /// Where its name comes from.
     pub mark: Mark,
 }

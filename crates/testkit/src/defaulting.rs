@@ -194,7 +194,11 @@ fn pod(spec: &mut Value) {
     set(spec, "terminationGracePeriodSeconds", json!(30));
     each_container(spec, &mut |container| {
         let image = container["image"].as_str().unwrap_or_default();
-        let pull = if may_change(image) { "Always" } else { "IfNotPresent" };
+        let pull = if may_change(image) {
+            "Always"
+        } else {
+            "IfNotPresent"
+        };
         set(container, "imagePullPolicy", json!(pull));
         set(container, "resources", json!({}));
         set(
