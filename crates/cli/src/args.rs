@@ -43,6 +43,10 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 if every request is allowed, 1 if one is denied, and 2 if one cannot be read.
     Replay(Replay),
+    /// Run tests of policies: Rego's own, folders of cases, Gatekeeper's suites
+    ///
+    /// Exits with 0 if all pass, 1 if one fails, and 2 if one cannot be tried or there is none.
+    Test(Test),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -161,6 +165,19 @@ pub(crate) struct Replay {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Test {
+    /// The folder: `*_test.rego` with the modules that they test, `<policy>/{allow,deny}-…`, and
+    /// suites of test.gatekeeper.sh
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) brought: Brought,
+    /// How to write the results
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub(crate) format: TestFormat,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Policies {
     #[command(flatten)]
     pub(crate) known: Known,
@@ -191,6 +208,16 @@ pub(crate) enum TableFormat {
     Text,
     /// For machines
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+    /// For CI systems
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

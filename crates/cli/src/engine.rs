@@ -191,7 +191,8 @@ pub(crate) fn folders_below(
         .collect()
 }
 
-fn tell_notice(notice: &LoadError, sources: &Sources) {
+/// Says on standard error what is worth knowing of policies.
+pub(crate) fn tell_notice(notice: &LoadError, sources: &Sources) {
     let place = sources.locate(notice.mark);
     let place = place.map_or_else(String::new, |at| {
         format!("{}:{}:{}: ", at.path, at.line, at.column)
@@ -225,7 +226,15 @@ fn nothing_in(named: &Named, packages: &[String], sources: &Arc<Sources>) -> Err
     }
 }
 
-/// Reads a folder, or one file.
+/// Reads the files of a folder, or one file.
+pub(crate) fn files_of(path: &Path, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
+    let named = Named {
+        path: path.to_owned(),
+        mark: None,
+    };
+    read(&named, tree)
+}
+
 fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
     let failed = |path: &Path, source: std::io::Error| match named.mark {
         None => Error::Read {
@@ -275,7 +284,7 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
 
 /// The files that policies can stand in. Links are followed, as they are where a ConfigMap is
 /// mounted; what is hidden is not looked at.
-fn collect(
+pub(crate) fn collect(
     folder: &Path,
     paths: &mut Vec<PathBuf>,
     visited: &mut BTreeSet<PathBuf>,

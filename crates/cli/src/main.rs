@@ -9,6 +9,7 @@ mod error;
 mod output;
 mod progress;
 mod replay;
+mod test;
 mod workspace;
 
 use std::io::IsTerminal as _;

@@ -5,6 +5,7 @@
 mod coverage;
 mod json;
 mod policies;
+mod tested;
 mod text;
 
 use std::borrow::Cow;
@@ -15,6 +16,9 @@ use stagegate_lint::Report;
 
 pub use coverage::{coverage_json, coverage_text};
 pub use policies::{explain, policies_json, policies_text};
+pub use tested::{
+    TestCoverage, TestReport, TestResult, TestStatus, tests_json, tests_junit, tests_text,
+};
 pub use text::diagnostic;
 
 /// A text without anything that a terminal would act on: control characters, and those that turn

@@ -1,4 +1,4 @@
-//! Runs policy cases through both doors. For development only.
+//! Runs policy cases through both doors, and Gatekeeper's suites: `stagegate test`, and our own.
 //!
 //! A case is a folder of plain manifests, `allow-<what>` or `deny-<what>`, with a `stagegate.yaml`
 //! where it needs parameters, and an `expected.txt` that holds what is found. The runner switches
@@ -6,7 +6,10 @@
 //! and as the API server fills it in, and demands the same answer from both.
 
 mod defaulting;
+mod outcome;
+mod suite;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,12 @@ use stagegate_core::{Enforcement, Engine, Inventory, Limits, Object, ObjectRef, 
 use stagegate_lint::Repository;
 use stagegate_render::{ExternalKustomize, Tree};
 
+pub use outcome::{Outcome, Test};
+pub use suite::suites;
+
+/// Makes the policies that there are, for an engine to take.
+pub type PolicySource<'a> = &'a dyn Fn() -> Vec<Box<dyn Policy>>;
+
 /// A case.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -30,7 +39,7 @@ pub struct Case {
 
 /// What both doors found.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Found {
     /// What the linter found: `deny file:line:column: pointer: message`, sorted.
     pub lint: Vec<String>,
     /// What the linter found about objects, without places: `object: pointer: message`, sorted.
@@ -58,18 +67,22 @@ pub struct CaseError {
 }
 
 impl Case {
-    /// Every case below `testdata/policies`, sorted.
+    /// Every case below a folder, sorted: `<policy>/{allow,deny}-<what>` at any depth.
     ///
     /// # Errors
-    /// If the folder cannot be read.
-    pub fn all(policies: &Path) -> Result<Vec<Case>, CaseError> {
+    /// If a folder cannot be read.
+    pub fn all(below: &Path) -> Result<Vec<Case>, CaseError> {
         let mut cases = Vec::new();
-        for policy in folders(policies)? {
-            for folder in folders(&policy)? {
+        for folder in folders(below)? {
+            let own = name(&folder);
+            if own.starts_with("allow-") || own.starts_with("deny-") {
+                let absolute = below.canonicalize();
                 cases.push(Case {
-                    policy: name(&policy),
+                    policy: name(absolute.as_deref().unwrap_or(below)),
                     folder,
                 });
+            } else if !own.starts_with('.') {
+                cases.extend(Case::all(&folder)?);
             }
         }
         Ok(cases)
@@ -85,6 +98,44 @@ impl Case {
         format!("{}/{}", self.policy, name(&self.folder))
     }
 
+    /// What is wrong with what was found; nothing where it is as it must be: the linter found what
+    /// `expected.txt` says, where there is one, and the other door found the same.
+    pub fn wrong(&self, found: &Found) -> Vec<String> {
+        let name = self.name();
+        let mut wrong = Vec::new();
+        let lint = &found.lint_violations;
+        // What is there is wrong in Git, and who writes it in a cluster: the same objects, told in
+        // other words.
+        if self.policy == "plain-secret" {
+            for admission in [&found.admission_violations, &found.defaulted_violations] {
+                let admission = admission.clone().unwrap_or_default();
+                if objects(&admission) != objects(lint) {
+                    wrong.push(format!("{name}: lint {lint:#?}\nadmission {admission:#?}"));
+                }
+            }
+        } else {
+            if let Some(admission) = &found.admission_violations
+                && admission != lint
+            {
+                wrong.push(format!("{name}: lint {lint:#?}\nadmission {admission:#?}"));
+            }
+            if let Some(admission) = &found.defaulted_violations
+                && without_pointers(admission) != without_pointers(lint)
+            {
+                wrong.push(format!(
+                    "{name}: lint {lint:#?}\nadmission with defaults {admission:#?}"
+                ));
+            }
+        }
+        let (lint, expected) = (&found.lint, self.expected());
+        if *lint != expected && (!expected.is_empty() || self.allows()) {
+            wrong.push(format!("{name}: found {lint:#?}\nexpected {expected:#?}"));
+        } else if self.allows() != lint.is_empty() {
+            wrong.push(format!("{name}: its name says otherwise than {lint:#?}"));
+        }
+        wrong
+    }
+
     /// What must be found.
     pub fn expected(&self) -> Vec<String> {
         let text = fs::read_to_string(self.folder.join("expected.txt")).unwrap_or_default();
@@ -95,8 +146,8 @@ impl Case {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn record(&self, outcome: &Outcome) -> Result<(), CaseError> {
-        let text = outcome.lint.iter().fold(String::new(), |mut text, line| {
+    pub fn record(&self, found: &Found) -> Result<(), CaseError> {
+        let text = found.lint.iter().fold(String::new(), |mut text, line| {
             let _ = writeln!(text, "{line}");
             text
         });
@@ -111,9 +162,9 @@ impl Case {
     ///
     /// # Errors
     /// If the case cannot be read, or something in it cannot be judged.
-    pub fn run(&self) -> Result<Outcome, CaseError> {
+    pub fn run(&self, policies: PolicySource<'_>) -> Result<Found, CaseError> {
         let tree = Tree::new(&self.folder).map_err(|e| self.error(&e))?;
-        let config = self.config(&tree)?;
+        let config = self.config(&tree, policies)?;
         let mut settings = config.settings.clone();
         settings.only = Some(vec![self.policy.clone()]);
         let engine = Engine::new(policies(), settings).map_err(|e| self.error(&e))?;
@@ -160,7 +211,7 @@ impl Case {
             let found = (!is_offline).then(|| self.admit(&engine, &repository, form));
             found.transpose()
         };
-        Ok(Outcome {
+        Ok(Found {
             lint,
             lint_violations,
             admission_violations: admit(Form::Written)?,
@@ -168,14 +219,16 @@ impl Case {
         })
     }
 
-    fn config(&self, tree: &Tree) -> Result<Config, CaseError> {
+    fn config(&self, tree: &Tree, policies: PolicySource<'_>) -> Result<Config, CaseError> {
         if !tree.absolute(FILE_NAME).is_file() {
             return Ok(Config::default());
         }
         let (file, source) = tree.read(FILE_NAME).map_err(|e| self.error(&e))?;
         let policies = policies();
-        Config::read(file, &source, policies.iter().map(|p| p.meta()))
-            .map_err(|errors| self.error(&format!("{errors:?}")))
+        Config::read(file, &source, policies.iter().map(|p| p.meta())).map_err(|errors| {
+            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            self.error(&messages.join("; "))
+        })
     }
 
     /// Sends every object through the other door, with the same neighbours.
@@ -279,8 +332,14 @@ fn violation(object: &ObjectRef, pointer: &str, message: &str) -> String {
     format!("{} {namespace}/{name}: {pointer}: {message}", object.kind)
 }
 
+/// The objects that violations are about.
+fn objects(violations: &[String]) -> BTreeSet<&str> {
+    let object = |violation: &'_ String| violation.find(": ").unwrap_or(violation.len());
+    violations.iter().map(|v| &v[..object(v)]).collect()
+}
+
 /// Violations as `object: message`.
-pub fn without_pointers(violations: &[String]) -> Vec<String> {
+fn without_pointers(violations: &[String]) -> Vec<String> {
     let mut without: Vec<String> = violations
         .iter()
         .map(|violation| {

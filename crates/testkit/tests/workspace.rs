@@ -47,6 +47,7 @@ const STOPS_AT: &[(&str, &[&str])] = &[
     ("process_control", &["render"]),
     ("ignore", &["repo"]),
     ("annotate-snippets", &["report"]),
+    ("quick-junit", &["report"]),
     ("clap", &["stagegate"]),
     ("indicatif", &["stagegate"]),
     ("jsonschema", &["config", "rego"]),
