@@ -80,7 +80,13 @@ fn denial(denying: &[&Finding], verdict: &Verdict) -> Value {
     let mut lines: Vec<String> = denying
         .iter()
         .take(MAX_CAUSES)
-        .map(|f| cut(&format!("{} (fix: {})", describe(f), help(f)), MAX_MESSAGE))
+        .map(|f| {
+            let text = match help(f) {
+                "" => describe(f),
+                help => format!("{} (fix: {help})", describe(f)),
+            };
+            cut(&text, MAX_MESSAGE)
+        })
         .collect();
     if denying.len() > MAX_CAUSES {
         lines.push(format!("and {} more", denying.len() - MAX_CAUSES));

@@ -1140,3 +1140,204 @@ fn a_script_in_scripts_and_a_long_file_of_variables_end() {
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stdout.contains("failed: 50 deny"), "{}", run.stdout);
 }
+
+#[test]
+fn policies_of_all_forms_are_brought_along() {
+    let run = stagegate(&["lint", "testdata/repos/brought"]);
+    insta::assert_snapshot!(run.screen());
+    let coverage = stagegate(&["coverage", "testdata/repos/brought"]);
+    insta::assert_snapshot!(coverage.screen());
+    let config = ["--config", "testdata/repos/brought/stagegate.yaml"];
+    for id in ["team-label", "annotations", "service-type", "unique-host"] {
+        let known = stagegate(&["explain", id, config[0], config[1]]);
+        assert_eq!(known.code, 0, "{}", known.stderr);
+    }
+    let schema = stagegate(&["config-schema", config[0], config[1]]).json();
+    let of_policy = &schema["properties"]["policies"]["properties"]["team-label"];
+    assert!(of_policy["properties"]["parameters"]["properties"]["teams"].is_object());
+    // The same folder named on the command line is the same folder.
+    let again = stagegate(&[
+        "lint",
+        "testdata/repos/brought",
+        "--policies=testdata/repos/brought/policies",
+    ]);
+    assert_eq!(again.stdout, run.stdout);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_not_judged_and_says_so() {
+    let template = fs::read_to_string(
+        project().join("testdata/repos/brought/policies/gatekeeper/node-port.yaml"),
+    );
+    let template = template.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.yaml"), &template).unwrap();
+    let policies = format!("--policies={}", folder.path().display());
+    let run = lint_files(
+        &[("good.yaml", GOOD.as_bytes())],
+        &[&policies, "--policy=block-node-port"],
+    );
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stdout
+            .contains("written in CEL, which is not supported"),
+        "{}",
+        run.stdout
+    );
+    let config = "apiVersion: stagegate.dev/v1alpha1\nkind: Config\npolicies: {block-node-port: {enforcement: off}}\n";
+    let files = [
+        ("good.yaml", GOOD.as_bytes()),
+        ("stagegate.yaml", config.as_bytes()),
+    ];
+    let run = lint_files(&files, &[&policies]);
+    assert!(!run.stdout.contains("CEL"), "{}", run.stdout);
+}
+
+/// Lints `GOOD` with policies of one file.
+fn lint_with_policy(rego: &str, args: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.rego"), rego).unwrap();
+    let policies = format!("--policies={}", folder.path().display());
+    let mut all = vec![policies.as_str()];
+    all.extend(args);
+    let run = lint_files(&[("good.yaml", GOOD.as_bytes())], &all);
+    Run {
+        stdout: run
+            .stdout
+            .replace(folder.path().to_str().unwrap(), "POLICIES"),
+        stderr: run
+            .stderr
+            .replace(folder.path().to_str().unwrap(), "POLICIES"),
+        ..run
+    }
+}
+
+#[test]
+fn mistakes_in_policies_are_located_and_nothing_is_judged() {
+    let syntax = lint_with_policy(
+        "package main\nimport rego.v1\n\ndeny contains msg if {\n\tmsg := \n}\n",
+        &[],
+    );
+    insta::assert_snapshot!(syntax.screen());
+    let refused = lint_with_policy(
+        "package main\nimport rego.v1\ndeny contains \"late\" if time.now_ns() > 0\ndeny contains \"x\" if f(1)\nf(x) if f(x)\n",
+        &[],
+    );
+    insta::assert_snapshot!(refused.screen());
+    let nothing = lint_with_policy("package helpers\nimport rego.v1\nf(x) := x\n", &[]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (2, ""));
+    assert!(
+        nothing.stderr.contains("there is no policy in POLICIES"),
+        "{}",
+        nothing.stderr
+    );
+    let missing = stagegate(&["lint", "testdata/repos/clean", "--policies=nowhere"]);
+    assert_eq!(missing.code, 2);
+    assert!(
+        missing.stderr.contains("cannot read nowhere"),
+        "{}",
+        missing.stderr
+    );
+    let twice = lint_with_policy(
+        "# METADATA\n# title: t\n# custom: {id: resource-limits}\npackage main\nimport rego.v1\ndeny contains \"x\"\n",
+        &[],
+    );
+    assert!(
+        twice
+            .stderr
+            .contains("there is another policy with the id \"resource-limits\""),
+        "{}",
+        twice.stderr
+    );
+}
+
+#[test]
+fn a_policy_that_fails_loses_nothing_of_the_others() {
+    let run = lint_with_policy(
+        "package main\nimport rego.v1\ndeny contains msg if msg := to_number(input.kind)\n",
+        &["--policy=p", "--policy=resource-limits"],
+    );
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stdout.contains("the policy p could not judge"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("(POLICIES/p.rego:3)"), "{}", run.stdout);
+    let alone = lint_files(
+        &[("good.yaml", GOOD.as_bytes())],
+        &["--policy=resource-limits"],
+    );
+    let findings = |text: &str| text.matches("[resource-limits]").count();
+    assert_eq!(findings(&run.stdout), findings(&alone.stdout));
+}
+
+#[test]
+fn a_policy_without_end_ends_and_two_runs_are_equal() {
+    let objects: String = (0..40)
+        .map(|i| format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{i}}}\n"))
+        .collect();
+    let rego = "package main\nimport rego.v1\ndeny contains \"x\" if input.metadata.name == \"c3\"\n\
+                deny contains \"y\" if { some i in numbers.range(1, 5000); some j in numbers.range(1, 5000); i * j < 0 }\n";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.rego"), rego).unwrap();
+    let policies = format!("--policies={}", folder.path().display());
+    let lint = || {
+        lint_files(
+            &[("a.yaml", objects.as_bytes())],
+            &[&policies, "--format=json"],
+        )
+    };
+    let (first, second) = (lint(), lint());
+    assert_eq!(first.code, 2);
+    assert_eq!(first.stdout, second.stdout);
+    let report = first.json();
+    assert_eq!(report["errors"].as_array().unwrap().len(), 1);
+    let message = report["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("the policy p used up its budget"),
+        "{message}"
+    );
+}
+
+#[test]
+fn policies_are_tested() {
+    let rego = stagegate(&["test", "testdata/repos/brought/policies"]);
+    insta::assert_snapshot!(rego.screen());
+    let suite = stagegate(&["test", "testdata/rego/suite", "--format=junit"]);
+    insta::assert_snapshot!(suite.screen());
+    let cases = stagegate(&["test", "testdata/policies/replicas", "--format=json"]);
+    assert_eq!(cases.code, 0, "{}", cases.stdout);
+    let tests = cases.json()["tests"].as_array().unwrap().len();
+    assert!(tests >= 12, "{tests}");
+    let bundled = stagegate(&["test", "policies"]);
+    assert_eq!(bundled.code, 0, "{}", bundled.stdout);
+    let nothing = stagegate(&["test", "testdata/yaml"]);
+    assert_eq!(nothing.code, 2, "{}", nothing.stdout);
+}
+
+#[test]
+fn a_test_that_fails_says_what_it_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "p.rego",
+        "package main\nimport rego.v1\ndeny contains \"a\" if {\n\tinput.kind == \"Pod\"\n}\n",
+    );
+    write(
+        "p_test.rego",
+        "package main_test\nimport rego.v1\nimport data.main\n\ntest_pod if {\n\tprint(\"denied:\", main.deny)\n\
+         \tcount(main.deny) == 0 with input as {\"kind\": \"Pod\"}\n}\n\ntest_error if to_number(\"x\") == 1\n\n\
+         todo_test_more if false\n",
+    );
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n";
+    write("cases/p/deny-pod/pod.yaml", pod);
+    write("cases/p/allow-pod/pod.yaml", pod);
+    write("cases/q/deny-pod/pod.yaml", pod);
+    let run = stagegate(&["test", folder.path().to_str().unwrap()]);
+    insta::assert_snapshot!(run.screen().replace(folder.path().to_str().unwrap(), "DIR"));
+}

@@ -14,14 +14,15 @@ mod render;
 mod report;
 mod waivers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use stagegate_config::Config;
 use stagegate_core::{
     AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, Engine, FileSubject, Inventory, Limits, Mark, Object,
-    Reported, Review, Stage, Subject, UNRENDERED, Verdict, Violation, WAIVER_UNUSED, World,
+    PolicyError, Reported, Review, Stage, Subject, UNRENDERED, Verdict, Violation, WAIVER_UNUSED,
+    World,
 };
 use stagegate_render::{Failure, Tree};
 
@@ -72,6 +73,7 @@ pub fn lint(
         found: Vec::new(),
         errors: Vec::new(),
         accounts: Accounts::default(),
+        exhausted: BTreeMap::new(),
     };
     for stage in &repository.stages {
         let inventory = inventory(stage, repository, config);
@@ -99,6 +101,7 @@ pub fn lint(
     run.files(repository);
     run.reported(repository);
     run.waivers(repository, config);
+    run.give_up_on_the_exhausted();
 
     let Run {
         found,
@@ -185,6 +188,8 @@ struct Run<'a> {
     found: Vec<Located>,
     errors: Vec<ErrorReport>,
     accounts: Accounts,
+    /// By policy: what it could not judge within its budget.
+    exhausted: BTreeMap<String, Vec<ErrorReport>>,
 }
 
 impl<'a> Run<'a> {
@@ -227,10 +232,30 @@ impl<'a> Run<'a> {
                 About::File(path, _) => path,
                 About::Content(file) => file.path,
             };
-            self.errors.push(match about {
+            let error = match about {
                 About::Object(object) => ErrorReport::of_policy(self.tree, object, &failure),
                 _ => ErrorReport::of_policy_in_file(path, &failure),
-            });
+            };
+            match failure.error {
+                PolicyError::Exhausted(_) => {
+                    let id = failure.meta.id.to_string();
+                    self.exhausted.entry(id).or_default().push(error);
+                }
+                _ => self.errors.push(error),
+            }
+        }
+    }
+
+    /// A policy that used up its budget again and again was not asked about every object, and about
+    /// which not depends on what ran first: so nothing that it found is told, and one error.
+    fn give_up_on_the_exhausted(&mut self) {
+        for (policy, errors) in std::mem::take(&mut self.exhausted) {
+            if self.limits.exhaustion.is_some_and(|e| e.is_spent(&policy)) {
+                self.found.retain(|located| located.report.policy != policy);
+                self.errors.push(ErrorReport::exhausted(&policy));
+            } else {
+                self.errors.extend(errors);
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use stagegate_core::{
-    Enforcement, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status, UNRENDERED,
-    Violation,
+    Enforcement, Exhaustion, FileId, Location, Object, ObjectRef, PolicyFailure, Severity, Status,
+    UNRENDERED, Violation,
 };
 use stagegate_render::{Failure, Tree};
 use stagegate_repo::{EntryKind, Fate};
@@ -346,6 +346,23 @@ impl ErrorReport {
             column: 1,
             message: format!("the policy {policy} could not judge this file: {error}"),
             help: None,
+            location: None,
+        }
+    }
+
+    /// A policy that was asked no more.
+    pub(crate) fn exhausted(policy: &str) -> ErrorReport {
+        ErrorReport {
+            code: "policy-error",
+            path: ".".to_owned(),
+            line: 1,
+            column: 1,
+            message: format!(
+                "the policy {policy} used up its budget on {} objects and more, and was asked no \
+                 further: nothing that it found is told",
+                Exhaustion::MOST
+            ),
+            help: Some("have it look at fewer things, through data.index".to_owned()),
             location: None,
         }
     }

@@ -13,7 +13,7 @@ use crate::module::{Dialect, Module, constant_steps, imports, path, steps};
 
 /// How far rules may call each other in one chain, each counted with the depth of its own
 /// expressions: what a thread's stack of 2 MiB holds four times over.
-const MAX_CHAIN: usize = 120;
+const MAX_CHAIN: usize = 300;
 
 /// A rule or function under one name, wherever its definitions stand.
 struct Definition {

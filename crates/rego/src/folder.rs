@@ -242,7 +242,7 @@ impl Loading {
             let metadata = metadata.as_ref();
             let policy = if is_own {
                 own_policy(path, module, metadata, program, &mut self.errors).map(|mut policy| {
-                    brought(&mut policy.meta, &policy.program, &[]);
+                    brought(&mut policy.meta, policy.program.modules(), &[]);
                     Arc::new(policy) as Arc<dyn Policy>
                 })
             } else {
@@ -251,7 +251,7 @@ impl Loading {
                 let category = category(path, "conftest");
                 let mut policy =
                     ConftestPolicy::new(id, category, metadata, Arc::clone(&program), position);
-                brought(policy.meta_mut(), &program, &[]);
+                brought(policy.meta_mut(), program.modules(), &[]);
                 Some(Arc::new(policy) as Arc<dyn Policy>)
             };
             if let Some(policy) = policy {
@@ -404,12 +404,9 @@ pub(crate) fn own_policy(
 }
 
 /// Marks a policy as one that somebody brought along.
-pub(crate) fn brought(meta: &mut Meta, program: &Program, besides: &[u8]) {
+pub(crate) fn brought(meta: &mut Meta, modules: &[Arc<Module>], besides: &[u8]) {
     use xxhash_rust::xxh3::xxh3_64;
-    let texts = program
-        .modules()
-        .iter()
-        .map(|m| xxh3_64(m.original.as_bytes()));
+    let texts = modules.iter().map(|m| xxh3_64(m.original.as_bytes()));
     meta.brought = true;
     meta.version = texts.fold(xxh3_64(besides), |sum, hash| sum.rotate_left(5) ^ hash);
 }

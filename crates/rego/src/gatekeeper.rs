@@ -15,6 +15,7 @@ use stagegate_manifest::Source;
 use crate::answer;
 use crate::convert::{Request, namespace_of, object_of};
 use crate::evaluate::Program;
+use crate::folder::brought;
 use crate::module::{Dialect, Module, Place};
 use crate::own::{self, Sees};
 use crate::text::Purpose;
@@ -246,7 +247,7 @@ pub(crate) fn constraint(
         Engine::Rego { sees, .. } => *sees,
         Engine::Unsupported(_) => Sees::default(),
     };
-    let meta = Meta {
+    let mut meta = Meta {
         id: Cow::Owned(name.to_owned()),
         enforcement,
         admission,
@@ -262,6 +263,12 @@ pub(crate) fn constraint(
         },
         ..template.meta.clone()
     };
+    let text = serde_json::to_vec(&document.node).unwrap_or_default();
+    let modules = match &template.engine {
+        Engine::Rego { program, .. } => program.modules(),
+        Engine::Unsupported(_) => &[],
+    };
+    brought(&mut meta, modules, &text);
     match &template.engine {
         Engine::Rego { program, rule, .. } => Some(Arc::new(Constraint {
             meta,

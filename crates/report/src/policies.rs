@@ -135,10 +135,13 @@ pub fn explain(meta: &Meta, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "policies:\n  {}:\n    parameters:", meta.id)?;
         for (name, schema) in &meta.parameters {
             let description = schema["description"].as_str().unwrap_or_default();
-            let default = schema.get("default");
-            match default {
-                Some(default) => writeln!(out, "      {name}: {default}  # {description}")?,
-                None => writeln!(out, "      {name}:  # {description}")?,
+            let comment = match description {
+                "" => String::new(),
+                description => format!("  # {description}"),
+            };
+            match schema.get("default") {
+                Some(default) => writeln!(out, "      {name}: {default}{comment}")?,
+                None => writeln!(out, "      {name}:{comment}")?,
             }
         }
     }

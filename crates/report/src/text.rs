@@ -152,7 +152,7 @@ fn place_lines(renderer: &Renderer, place: &[&FindingReport], style: &Style<'_>)
                 related.push(text);
             }
         }
-        if !helps.contains(&finding.help.as_str()) {
+        if !finding.help.is_empty() && !helps.contains(&finding.help.as_str()) {
             helps.push(&finding.help);
         }
     }
@@ -258,7 +258,7 @@ fn titled<'a>(code: &'a str, message: &'a str) -> Group<'a> {
 }
 
 fn with_fix<'a>(group: Group<'a>, help: Option<&'a str>) -> Group<'a> {
-    match help {
+    match help.filter(|help| !help.is_empty()) {
         Some(help) => group.element(Level::HELP.with_name("fix").message(printable(help))),
         None => group,
     }

@@ -9,7 +9,7 @@ use regex::Regex;
 use stagegate_admission::AdmissionRequest;
 use stagegate_core::{
     Door, Enforcement, Engine, Inventory, Limits, Node, Object, Origin, Policy, PolicySettings,
-    Review, Settings, Stage, Subject, World,
+    Review, Settings, Stage, Subject, Value, World,
 };
 use stagegate_manifest::{Format, Profile, Sources, decode, expand_list};
 use stagegate_rego::{Folder, PolicyFile};
@@ -95,8 +95,13 @@ fn run(suite: &Node, folder: &Path, shown: &str) -> Vec<Test> {
 fn constraint(test: &Node, folder: &Path) -> Result<Arc<dyn Policy>, String> {
     let sources = Sources::new();
     let mut files = Vec::new();
+    let mut read_before = None;
     for key in ["template", "constraint"] {
         let path = text(test, key).ok_or_else(|| format!("the test names no {key}"))?;
+        // Both may stand in one file.
+        if read_before.replace(path) == Some(path) {
+            continue;
+        }
         let bytes = read(&folder.join(path))?;
         let file = sources.add(path.to_owned(), decode(bytes));
         if let Some(source) = sources.get(file) {
@@ -205,9 +210,12 @@ fn assertion(assertion: &Node, messages: &[String]) -> Result<Option<String>, St
     let wanted = assertion.get("violations");
     let (is_right, wanted) = match wanted {
         None => (found > 0, "at least one".to_owned()),
-        Some(node) => match (node.as_str(), node.as_i64()) {
-            (Some("yes"), _) => (found > 0, "at least one".to_owned()),
-            (Some("no"), _) => (found == 0, "none".to_owned()),
+        // Plain yes and no are booleans, as they are to gator, which reads both.
+        Some(node) => match (&node.value, node.as_i64()) {
+            (Value::Bool(true), _) => (found > 0, "at least one".to_owned()),
+            (Value::Bool(false), _) => (found == 0, "none".to_owned()),
+            (Value::String(s), _) if s == "yes" => (found > 0, "at least one".to_owned()),
+            (Value::String(s), _) if s == "no" => (found == 0, "none".to_owned()),
             (_, Some(n)) => (usize::try_from(n) == Ok(found), format!("exactly {n}")),
             _ => return Err("`violations` must be yes, no or a number".to_owned()),
         },

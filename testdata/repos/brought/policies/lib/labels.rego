@@ -1,0 +1,3 @@
+package lib.labels
+
+of(thing) := object.get(thing, ["metadata", "labels"], {})
