@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,12 +19,23 @@ use crate::module::{Dialect, Module, RegoMessage};
 /// depended on a clock would depend on the machine.
 pub(crate) const STEPS: u32 = 2_000_000;
 
+/// How many threads have a compiled program of their own: evaluating counts references all the time,
+/// and threads that count the same ones wait for each other.
+const SLOTS: usize = 8;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The slot of this thread.
+    static SLOT: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SLOTS;
+}
+
 /// Modules with their data, ready to be evaluated.
 #[derive(Debug)]
 pub(crate) struct Program {
     modules: Vec<Arc<Module>>,
     data: Value,
-    ready: OnceLock<Result<Ready, Failed>>,
+    ready: [OnceLock<Result<Ready, Failed>>; SLOTS],
 }
 
 #[derive(Clone)]
@@ -70,7 +82,7 @@ impl Program {
         Program {
             modules,
             data,
-            ready: OnceLock::new(),
+            ready: [const { OnceLock::new() }; SLOTS],
         }
     }
 
@@ -82,7 +94,7 @@ impl Program {
     }
 
     fn ready(&self) -> Result<&Ready, &Failed> {
-        self.ready
+        self.ready[SLOT.with(|slot| *slot)]
             .get_or_init(|| self.build().map_err(|e| self.failed(&e)))
             .as_ref()
     }
