@@ -8,6 +8,7 @@ use stagegate_core::{
 };
 
 use crate::convert::field;
+use crate::secrets;
 
 /// What a set or an array of messages says about an object.
 ///
@@ -34,6 +35,7 @@ pub(crate) fn violations(
     for member in members {
         violations.push(violation(cx, object, rule, member)?);
     }
+    secrets::hide_in_violations(object, &mut violations);
     tell_apart(&mut violations);
     Ok(violations)
 }

@@ -5,15 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use regorus::Value;
-use regorus::unstable::Rule;
-use stagegate_core::{Context, Enforcement, Meta, Policy, PolicyError, Scope, Severity, Violation};
+use regorus::unstable::{AssignOp, BoolOp, Expr, Literal, LiteralStmt, Rule};
+use stagegate_core::{
+    Context, Enforcement, KindPattern, Matches, Meta, Policy, PolicyError, Scope, Severity,
+    Violation,
+};
 
 use crate::answer;
 use crate::convert::Request;
 use crate::evaluate::Program;
 use crate::metadata::Metadata;
-use crate::module::Module;
+use crate::module::{Module, steps};
 use crate::own;
+use crate::secrets::hide_in_error;
 
 /// A file in conftest's form.
 pub(crate) struct ConftestPolicy {
@@ -85,6 +89,64 @@ fn definitions(module: &Module) -> impl Iterator<Item = Definition> {
     })
 }
 
+/// The kinds that all rules of a file ask for, where each body does: for others nothing is evaluated.
+fn kinds(module: &Module, definitions: &[Definition]) -> Option<Vec<KindPattern>> {
+    let mut kinds: BTreeSet<String> = BTreeSet::new();
+    for definition in definitions {
+        let Rule::Spec { bodies, .. } = module.ast.policy.get(definition.rule)?.as_ref() else {
+            return None;
+        };
+        if bodies.is_empty() {
+            return None;
+        }
+        for body in bodies {
+            kinds.insert(body.query.stmts.iter().find_map(kind_asked_for)?);
+        }
+    }
+    let named = kinds.into_iter().map(|kind| KindPattern {
+        kind: Some(kind),
+        ..KindPattern::default()
+    });
+    Some(named.collect())
+}
+
+/// `input.kind == "Deployment"`, either way round.
+fn kind_asked_for(statement: &LiteralStmt) -> Option<String> {
+    if !statement.with_mods.is_empty() {
+        return None;
+    }
+    let Literal::Expr { expr, .. } = &statement.literal else {
+        return None;
+    };
+    let (lhs, rhs) = match expr.as_ref() {
+        Expr::BoolExpr {
+            op: BoolOp::Eq,
+            lhs,
+            rhs,
+            ..
+        }
+        | Expr::AssignExpr {
+            op: AssignOp::Eq,
+            lhs,
+            rhs,
+            ..
+        } => (lhs, rhs),
+        _ => return None,
+    };
+    let is_kind = |expr: &Expr| steps(expr).is_some_and(|steps| steps == ["input", "kind"]);
+    let text = |expr: &Expr| match expr {
+        Expr::String { value, .. } => value.as_string().ok().map(|text| text.to_string()),
+        _ => None,
+    };
+    if is_kind(lhs) {
+        text(rhs)
+    } else if is_kind(rhs) {
+        text(lhs)
+    } else {
+        None
+    }
+}
+
 impl ConftestPolicy {
     pub(crate) fn new(
         id: &str,
@@ -101,6 +163,10 @@ impl ConftestPolicy {
         let severity = Severity::ALL
             .into_iter()
             .find(|s| severity.is_some_and(|text| text.eq_ignore_ascii_case(&s.to_string())));
+        let matches = match kinds(own, &definitions) {
+            Some(kinds) => Matches::Patterns(kinds),
+            None => Matches::All,
+        };
         let package = own.package_path();
         let exception = program
             .modules()
@@ -118,6 +184,7 @@ impl ConftestPolicy {
                     Enforcement::Warn
                 },
                 scope: Scope::Object,
+                matches,
                 manual: Cow::Owned(own::manual(&text("description").unwrap_or_default())),
                 ..Meta::native("", "", "", "")
             },
@@ -162,7 +229,8 @@ impl Policy for ConftestPolicy {
         let (Some(request), Some(object)) = (Request::of(cx), cx.object()) else {
             return Ok(Vec::new());
         };
-        let excepted = self.excepted(&request.object)?;
+        let hidden = |error| hide_in_error(object, error);
+        let excepted = self.excepted(&request.object).map_err(hidden)?;
         let mut found: Vec<Violation> = Vec::new();
         for definition in &self.definitions {
             let name = &definition.name;
@@ -171,9 +239,9 @@ impl Policy for ConftestPolicy {
                 continue;
             }
             let input = request.object.clone();
-            let answer =
-                self.program
-                    .evaluate_definition(self.module, definition.rule, name, input)?;
+            let (module, rule) = (self.module, definition.rule);
+            let answer = self.program.evaluate_definition(module, rule, name, input);
+            let answer = answer.map_err(hidden)?;
             let violations = answer::violations(cx, object, name, &answer)?;
             match definition.verb {
                 Verb::Warn => found.extend(answer::only_warn(violations)),

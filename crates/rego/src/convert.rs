@@ -9,6 +9,8 @@ use stagegate_core::{
     Value as NodeValue,
 };
 
+use crate::secrets;
+
 type Fields = regorus::value::Object;
 
 /// A Kubernetes object. Fields that are null are left out: they are absent to the API server.
@@ -255,7 +257,9 @@ impl Neighbours {
     fn of(inventory: &Inventory) -> Neighbours {
         let objects = inventory.objects().iter();
         Neighbours {
-            objects: objects.map(|o| (Arc::clone(o), object_value(o))).collect(),
+            objects: objects
+                .map(|o| (Arc::clone(o), secrets::as_neighbour(o, object_value(o))))
+                .collect(),
             views: Mutex::default(),
         }
     }
@@ -278,7 +282,8 @@ impl Neighbours {
             .map(|(object, value)| entry(object, value.clone()))
             .collect();
         if let Some(incoming) = incoming {
-            objects.push(entry(incoming, object_value(incoming)));
+            let value = secrets::as_neighbour(incoming, object_value(incoming));
+            objects.push(entry(incoming, value));
         }
         View::new(objects)
     }

@@ -18,6 +18,7 @@ use crate::evaluate::Program;
 use crate::folder::brought;
 use crate::module::{Dialect, Module, Place};
 use crate::own::{self, Sees};
+use crate::secrets::hide_in_error;
 use crate::text::Purpose;
 use crate::{LoadError, Unsupported, check, did_you_mean};
 
@@ -562,7 +563,8 @@ impl Policy for Constraint {
             ("parameters", answer::parameters(cx.parameters)),
         ];
         fields.extend(self.sees.fields(cx, object));
-        let answer = self.program.evaluate(&self.rule, object_of(fields))?;
+        let answer = self.program.evaluate(&self.rule, object_of(fields));
+        let answer = answer.map_err(|error| hide_in_error(object, error))?;
         answer::violations(cx, object, "violation", &answer)
     }
 }

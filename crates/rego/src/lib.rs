@@ -24,6 +24,7 @@ mod module;
 mod own;
 mod query;
 mod rewrite;
+mod secrets;
 mod tests;
 mod text;
 

@@ -12,6 +12,7 @@ use crate::answer;
 use crate::convert::{Request, object_of, view};
 use crate::evaluate::Program;
 use crate::metadata::Metadata;
+use crate::secrets::hide_in_error;
 use crate::text::{INDEX, INVENTORY};
 use crate::{LoadError, did_you_mean};
 
@@ -79,7 +80,8 @@ impl Policy for OwnPolicy {
             ("stage", stage(cx.world.stage)),
         ];
         fields.extend(self.sees.fields(cx, object));
-        let answer = self.program.evaluate(&self.rule, object_of(fields))?;
+        let answer = self.program.evaluate(&self.rule, object_of(fields));
+        let answer = answer.map_err(|error| hide_in_error(object, error))?;
         answer::violations(cx, object, "violation", &answer)
     }
 }

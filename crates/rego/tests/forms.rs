@@ -477,3 +477,50 @@ fn data_files_stand_where_their_folders_stand() {
     ];
     assert!(errors(&clash).contains("two data files give one key different values"));
 }
+
+#[test]
+fn a_file_that_asks_for_kinds_takes_no_others() {
+    let of = |text: &str| match metas(&[("a.rego", text)]).remove(0).matches {
+        stagegate_core::Matches::Patterns(patterns) => patterns
+            .into_iter()
+            .filter_map(|pattern| pattern.kind)
+            .collect(),
+        _ => vec!["*".to_owned()],
+    };
+    let two = "package main\ndeny[m] { input.kind == \"Pod\"; m := 1 } { m := 2; \"Job\" = input.kind }\n";
+    assert_eq!(of(two), ["Job", "Pod"]);
+    for open in [
+        "package main\ndeny[m] { input.kind == \"Pod\"; m := 1 } { m := 2 }\n",
+        "package main\ndeny[m] { not input.kind == \"Pod\"; m := 1 }\n",
+        "package main\ndeny[m] { input.kind == \"Pod\" with input as {}; m := 1 }\n",
+        "package main\ndeny[m] { input.kind == \"Pod\"; m := 1 }\nwarn[\"x\"]\n",
+    ] {
+        assert_eq!(of(open), ["*"], "{open}");
+    }
+}
+
+#[test]
+fn a_secrets_values_are_not_said() {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "shop"},
+        "data": {"password": "aHVudGVyMg=="}, "stringData": {"token": "correct-horse"}});
+    let text = "package main\nimport rego.v1\n\
+                deny contains sprintf(\"%v\", [input]) if true\n\
+                deny contains base64.decode(input.data.password) if true\n";
+    let said = judged(&[("a.rego", text)], &[secret.clone()]).join(" ");
+    let fails = "package main\nimport rego.v1\ndeny contains \"x\" if to_number(input.stringData.token) > count(input.data.password, 1)\n";
+    let fails = fails.replace(", 1)", ")");
+    let failed = judged(&[("a.rego", &fails)], &[secret.clone()]).join(" ");
+    let neighbour = format!(
+        "{OWN}violation contains {{\"msg\": sprintf(\"%v\", [data.inventory.namespace.shop])}}\n"
+    );
+    let beside = judged(&[("x.rego", &neighbour)], &[pod("p"), secret]).join(" ");
+    for value in ["aHVudGVyMg==", "hunter2", "correct-horse"] {
+        for text in [&said, &failed, &beside] {
+            assert!(!text.contains(value), "{text}");
+        }
+    }
+    assert!(
+        said.contains("********") && beside.contains("password"),
+        "{said} {beside}"
+    );
+}
