@@ -1,6 +1,7 @@
 //! One Rego module: where it stands, what it is called, what it holds.
 
 use std::collections::BTreeMap;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use regorus::unstable::{Expr, Module as Ast, Parser, Ref, Rule, RuleHead, Source as RegoSource};
@@ -229,6 +230,12 @@ fn rewritten(name: &str, text: &mut Text, mut ast: Ast, dialect: Dialect) -> any
 }
 
 fn parse(name: &str, text: &str, dialect: Dialect) -> anyhow::Result<Ast> {
+    // A parser that somebody else wrote: a panic in it is a text that cannot be read.
+    catch_unwind(|| parsed(name, text, dialect))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the parser does not survive it")))
+}
+
+fn parsed(name: &str, text: &str, dialect: Dialect) -> anyhow::Result<Ast> {
     let source = RegoSource::from_contents(name.to_owned(), text.to_owned())?;
     let mut parser = Parser::new(&source)?;
     parser.set_max_col(MAX_COLUMN);
