@@ -21,7 +21,9 @@ mod folder;
 mod gatekeeper;
 mod metadata;
 mod module;
+mod opa;
 mod own;
+mod patterns;
 mod query;
 mod text;
 
