@@ -113,12 +113,11 @@ pub(crate) fn replaced(name: &str) -> Option<Builtin> {
         "json.marshal_with_options" => {
             |arguments| plain("json.marshal_with_options", arguments).map(html_escaped)
         }
-        "base64.is_valid" => |arguments| {
-            let arguments = without_breaks(arguments);
-            is_valid("base64.is_valid", &arguments)
-        },
-        "base64.decode" => |arguments| plain("base64.decode", &without_breaks(arguments)),
-        "base64url.decode" => |arguments| plain("base64url.decode", &without_breaks(arguments)),
+        "base64.is_valid" => {
+            |arguments| Ok(base64("base64.is_valid", arguments).unwrap_or(Value::Bool(false)))
+        }
+        "base64.decode" => |arguments| base64("base64.decode", arguments),
+        "base64url.decode" => |arguments| base64("base64url.decode", arguments),
         "urlquery.encode" => |arguments| {
             let text = text("urlquery.encode", arguments, 0)?;
             Ok(Value::from(query_escaped(text)))
@@ -389,15 +388,13 @@ fn html_escaped(json: Value) -> Value {
     Value::from(out)
 }
 
-/// Base64 as Go reads it: lines may be broken.
-fn without_breaks(arguments: &[Value]) -> Vec<Value> {
-    let one = |value: &Value| match value {
-        Value::String(text) if text.contains(['\r', '\n']) => {
-            Value::from(text.replace(['\r', '\n'], ""))
-        }
-        value => value.clone(),
-    };
-    arguments.iter().map(one).collect()
+/// Base64 as Go reads it: lines may be broken, and padding ends the text.
+fn base64(name: &str, arguments: &[Value]) -> Result<Value> {
+    let text = text(name, arguments, 0)?.replace(['\r', '\n'], "");
+    if text.trim_end_matches('=').contains('=') {
+        bail!("{name}: there is something behind the padding");
+    }
+    plain(name, &[Value::from(text)])
 }
 
 /// As `url.QueryEscape` of Go.
@@ -943,4 +940,102 @@ fn unmapped(arguments: &[Value]) -> Vec<Value> {
     arguments
         .map(|value| one(value).unwrap_or_else(|| value.clone()))
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_rounded_as_in_opa() {
+        for (text, expected) in [
+            ("1.1k", "1100"),
+            ("0.7Ki", "716"),
+            ("1.9999999999999999999999", "2"),
+            ("1e-3M", "999"),
+            ("-1.5k", "-1500"),
+            (".5KB", "500"),
+            ("\"5.\"", "5"),
+            ("1Ei", "1152921504606846976"),
+            ("0.5", "0"),
+        ] {
+            assert_eq!(bytes(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "k", "1 k", "1x", "1..2", "1e999", "١k"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_have_an_order() {
+        let order = [
+            "1.0.0-1",
+            "1.0.0-2",
+            "1.0.0-10",
+            "1.0.0-a",
+            "1.0.0-a.1",
+            "1.0.0",
+            "v1.2.0",
+        ];
+        for pair in order.windows(2) {
+            let (a, b) = (
+                Version::parse(pair[0]).unwrap(),
+                Version::parse(pair[1]).unwrap(),
+            );
+            assert_eq!(a.compare(&b), std::cmp::Ordering::Less, "{pair:?}");
+            assert_eq!(b.compare(&a), std::cmp::Ordering::Greater, "{pair:?}");
+        }
+        for text in [
+            "1.0",
+            "vv1.0.0",
+            "1.0.0-a..b",
+            "1.0.x",
+            "1.0.0.0",
+            "1.0.0-é",
+        ] {
+            assert!(Version::parse(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_unescaped(text in ".{0,12}") {
+            prop_assert_eq!(query_unescaped(&query_escaped(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn whole_bytes_are_exact(number: u32, unit in 0..4_usize) {
+            let (unit, factor) = [("", 1), ("k", 1000), ("Mi", 1 << 20), ("GiB", 1_u64 << 30)][unit];
+            let expected = (u64::from(number) * factor).to_string();
+            prop_assert_eq!(bytes(&format!("{number}{unit}")).unwrap(), expected);
+        }
+
+        #[test]
+        fn numbers_are_written_as_in_json(text in "[+-]?[0-9.]{0,6}([eE][+-]?[0-9]{0,2})?") {
+            let read: Option<f64> = text.parse().ok();
+            let written = decimal(&text).map(|text| serde_json::from_str::<f64>(&text).unwrap());
+            prop_assert_eq!(written, read);
+        }
+
+        #[test]
+        fn any_text_has_an_answer(text in r"([-0-9.eEkKiI+v]|[ -~]|é){0,10}") {
+            let _ = (bytes(&text), Version::parse(&text), decimal(&text), query_unescaped(&text), yaml(&text));
+        }
+
+        #[test]
+        fn days_follow_each_other(year in -3000..3000_i64, month in 1..13_i64) {
+            let (then, first) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+            let length = days_of(then, first) - days_of(year, month);
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let expected = match month {
+                2 => 28 + i64::from(is_leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            prop_assert_eq!(length, expected);
+        }
+    }
 }

@@ -514,3 +514,94 @@ fn glob_class(
     }
     bail!("a class that does not end")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    use super::*;
+
+    #[test]
+    fn what_both_read_alike_stays() {
+        for pattern in [
+            "",
+            "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            r"^(?i)v\.[0-9]{1,3}(?:x|y)+?$",
+            "(?s)a.b{2,}|é",
+        ] {
+            let expected = pattern.replace("[-a", r"[\-a");
+            assert_eq!(from_re2(pattern).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused() {
+        for pattern in [
+            "x**",
+            "x*+",
+            "x{2}{3}",
+            "x{1001}",
+            "(a{100}){11}",
+            "x{2,1}",
+            "(?x:a)",
+            "(?=a)",
+            r"\u00e9",
+            r"\1",
+            r"\é",
+            r"[a-\d]",
+            "[[:foo:]]",
+            r"a\",
+            "[b-a]",
+            "[a",
+            r"\C",
+            r"\x{110000}",
+            "(?P<a-b>c)",
+        ] {
+            assert!(from_re2(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    /// By trying: `*`, `?` and `**`, with one delimiter.
+    fn is_match(glob: &[char], text: &[char], delimiter: char) -> bool {
+        let is_one = |c: &char| *c != delimiter;
+        match (glob, text) {
+            (['*', '*', rest @ ..], _) => {
+                (0..=text.len()).any(|n| is_match(rest, &text[n..], delimiter))
+            }
+            (['*', rest @ ..], _) => (0..=text.len())
+                .take_while(|n| text[..*n].iter().all(is_one))
+                .any(|n| is_match(rest, &text[n..], delimiter)),
+            (['?', rest @ ..], [c, text @ ..]) => is_one(c) && is_match(rest, text, delimiter),
+            ([a, rest @ ..], [b, text @ ..]) => a == b && is_match(rest, text, delimiter),
+            ([], text) => text.is_empty(),
+            (_, []) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_match_as_by_trying(glob in "[ab/é.*?]{0,7}", text in "[ab/é.]{0,6}") {
+            let pattern = Regex::new(&from_glob(&glob, &['/']).unwrap()).unwrap();
+            let (g, t): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+            prop_assert_eq!(pattern.is_match(&text), is_match(&g, &t, '/'));
+        }
+
+        #[test]
+        fn any_text_can_be_read(text in r"([\\\[\](){}*+?|^$.&~:,a-d0-9é-]|\\Q|\\E|\(\?|\[:|:\]|\\p\{|\\x){0,12}") {
+            let _ = from_re2(&text);
+            if let Ok(pattern) = from_glob(&text, &['/', ']']) {
+                prop_assert!(Regex::new(&pattern).is_ok(), "{}", pattern);
+            }
+        }
+
+        #[test]
+        fn quoted_text_matches_itself_alone(text in ".{0,8}", other in ".{0,8}") {
+            let pattern = from_re2(&format!(r"\A{}\z", quoted(&text))).unwrap();
+            let pattern = Regex::new(&pattern).unwrap();
+            prop_assert!(pattern.is_match(&text));
+            prop_assert_eq!(pattern.is_match(&other), text == other);
+        }
+    }
+}
