@@ -1,0 +1,4 @@
+# opa: [true,true,false]
+package t
+
+result := [glob.match("?", [], ""), glob.match("[!a]", [], ""), glob.match("***", [], "")]

@@ -1,0 +1,4 @@
+# opa: false
+package t
+
+result := glob.match("{a*,b}/*", ["/"], "ax/1")

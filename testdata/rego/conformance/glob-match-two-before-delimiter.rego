@@ -1,0 +1,4 @@
+# opa: [false,true,false]
+package t
+
+result := [glob.match("??", ["/"], "a/"), glob.match("*?", ["/", ":"], ":"), glob.match("c*/?", ["/"], "cd/é")]
