@@ -128,7 +128,7 @@ fn reason(message: &str) -> String {
     crate::module::RegoMessage::of(message).text
 }
 
-fn produced(name: &str, result: &Value) -> Result<()> {
+pub(crate) fn produced(name: &str, result: &Value) -> Result<()> {
     let size = match result {
         Value::String(text) => text.len(),
         Value::Array(items) => items.len() * 16,

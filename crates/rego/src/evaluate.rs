@@ -13,6 +13,7 @@ use stagegate_core::PolicyError;
 
 use crate::LoadError;
 use crate::builtins;
+use crate::library;
 use crate::module::{Dialect, Module, RegoMessage};
 
 /// How many steps an evaluation may take: some tenths of a second. Counted, because a verdict that
@@ -41,8 +42,15 @@ pub(crate) struct Program {
 #[derive(Clone)]
 struct Ready {
     engine: Engine,
-    /// The engine's own trees of the modules, in their order.
-    trees: Vec<Ref<Ast>>,
+    /// The engine's own trees of the modules, in their order; none of what is native.
+    trees: Vec<Option<Ref<Ast>>>,
+}
+
+impl Ready {
+    fn tree(&self, module: usize) -> anyhow::Result<&Ref<Ast>> {
+        let tree = self.trees.get(module).and_then(Option::as_ref);
+        tree.ok_or_else(|| anyhow::anyhow!("the module is not there"))
+    }
 }
 
 impl std::fmt::Debug for Ready {
@@ -114,14 +122,24 @@ impl Program {
         // Otherwise the library writes to standard error.
         engine.set_gather_prints(true);
         builtins::bound(&mut engine)?;
+        let mut is_there = Vec::new();
         for module in &self.modules {
+            is_there.push(!library::is_native(module));
+            if library::is_native(module) {
+                library::add(&mut engine, self.modules.iter().map(AsRef::as_ref))?;
+                continue;
+            }
             engine.set_rego_v0(module.dialect == Dialect::V0);
             engine.add_policy(module.name.clone(), module.text.patched.clone())?;
         }
         if !matches!(self.data, Value::Undefined) {
             engine.add_data(self.data.clone())?;
         }
-        let trees = engine.get_modules().clone();
+        let mut parsed = engine.get_modules().clone().into_iter();
+        let trees = is_there
+            .into_iter()
+            .map(|is_there| is_there.then(|| parsed.next()).flatten());
+        let trees = trees.collect();
         engine.eval_query("1".to_owned(), false)?;
         Ok(Ready { engine, trees })
     }
@@ -142,7 +160,7 @@ impl Program {
         input: Value,
     ) -> Result<Value, PolicyError> {
         self.run(input, |ready, engine| {
-            let tree = &ready.trees[module];
+            let tree = ready.tree(module)?;
             let data = engine.eval_rule_in_module(tree, &tree.policy[definition], false)?;
             Ok(self.found(&data, module, name))
         })
@@ -157,7 +175,9 @@ impl Program {
         let mut engine = ready.engine.clone();
         engine.set_enable_coverage(true);
         builtins::begin();
-        let tree = &ready.trees[module];
+        let Ok(tree) = ready.tree(module) else {
+            return Trial::failed(PolicyError::Failed("the module is not there".to_owned()));
+        };
         // The library panics where a builtin of its own does.
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
             engine.eval_rule_in_module(tree, &tree.policy[definition], false)

@@ -19,6 +19,7 @@ mod convert;
 mod evaluate;
 mod folder;
 mod gatekeeper;
+mod library;
 mod metadata;
 mod module;
 mod opa;

@@ -263,7 +263,7 @@ fn template_match(arguments: &[Value]) -> Result<Value> {
     with_pattern("regex.match", 0, &arguments)
 }
 
-fn glob_match(arguments: &[Value]) -> Result<Value> {
+pub(crate) fn glob_match(arguments: &[Value]) -> Result<Value> {
     let name = "glob.match";
     let (glob, value) = (text(name, arguments, 0)?, text(name, arguments, 2)?);
     let delimiters = match arguments.get(1) {

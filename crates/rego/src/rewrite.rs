@@ -11,7 +11,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Module as Ast, Query, Span};
+use regorus::unstable::{
+    BoolOp, Expr, Literal, LiteralStmt, Module as Ast, Query, Rule, RuleHead, Span,
+};
 
 use crate::check::Visitor;
 
@@ -38,7 +40,13 @@ pub(crate) fn changes(ast: &Ast, names: &mut usize) -> Vec<Change> {
         changes: Vec::new(),
     };
     for rule in &ast.policy {
-        rewriter.rule(rule);
+        rewriter.values(rule);
+    }
+    // One after the other: both may put braces around one body.
+    if rewriter.changes.is_empty() {
+        for rule in &ast.policy {
+            rewriter.rule(rule);
+        }
     }
     let mut changes = rewriter.changes;
     changes.sort_by_key(|c| (c.range.start, std::cmp::Reverse(c.range.end)));
@@ -74,6 +82,53 @@ impl Visitor for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
+    /// Where the value of a body is undefined, OPA goes on with its `else`, and the interpreter does not.
+    /// So the value is found in the body: `f(x) := __n1 if { …; __n1 := x.name } else := …`.
+    fn values(&mut self, rule: &Rule) {
+        let Rule::Spec { head, bodies, .. } = rule else {
+            return;
+        };
+        let first = match head {
+            RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign.as_ref(),
+            RuleHead::Set { .. } => return,
+        };
+        for (i, body) in bodies.iter().enumerate() {
+            let has_else = bodies.get(i + 1).is_some_and(|next| next.is_else);
+            let assign = if body.is_else {
+                body.assign.as_ref()
+            } else {
+                first
+            };
+            let (Some(assign), Some(last)) = (assign, body.query.stmts.last()) else {
+                continue;
+            };
+            if !has_else || !self.may_be_undefined(&assign.value) {
+                continue;
+            }
+            *self.names += 1;
+            let name = format!("__n{}", self.names);
+            let value = text(assign.value.span());
+            self.changes.push(Change {
+                range: range(assign.value.span()),
+                new: name.clone(),
+            });
+            let query = range(&body.query.span);
+            let is_bare = !body.query.span.text().starts_with('{');
+            let end = range(&last.span).end;
+            let (open, close) = if is_bare { ("{ ", " }") } else { ("", "") };
+            if is_bare {
+                self.changes.push(Change {
+                    range: query.start..query.start,
+                    new: open.to_owned(),
+                });
+            }
+            self.changes.push(Change {
+                range: end..end,
+                new: format!("; {name} := {value}{close}"),
+            });
+        }
+    }
+
     fn statement(&mut self, statement: &LiteralStmt, query: &Query) {
         match &statement.literal {
             Literal::NotExpr { expr, .. } => {
@@ -337,6 +392,33 @@ mod tests {
             "if { not input.a[_] == 1 }",
         ] {
             assert_eq!(rewritten(body), body);
+        }
+    }
+
+    #[test]
+    fn an_undefined_value_is_no_value_where_there_is_an_else() {
+        for (rule, expected) in [
+            (
+                ":= input.a if { true } else := 2",
+                ":= __n1 if { true; __n1 := input.a } else := 2",
+            ),
+            (
+                ":= input.a if input.b == \"x\" else := input.c if {\n\tinput.d # why\n} else := input.e",
+                ":= __n1 if { input.b == \"x\"; __n1 := input.a } else := __n2 if {\n\tinput.d; __n2 := input.c # why\n} \
+                 else := input.e",
+            ),
+            (
+                ":= 1 if { true } else := input.a",
+                ":= 1 if { true } else := input.a",
+            ),
+            (":= input.a if { true }", ":= input.a if { true }"),
+            // Both at once.
+            (
+                ":= input.a if not f(input.b) else := 2",
+                ":= __n1 if { __n2 := input.b; not f(__n2); __n1 := input.a } else := 2",
+            ),
+        ] {
+            assert_eq!(rewritten(rule), expected, "{rule}");
         }
     }
 
