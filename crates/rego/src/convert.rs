@@ -1,15 +1,19 @@
 //! Objects, requests and neighbours as Rego sees them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use regorus::unstable::Expr;
 use regorus::{Rc, Value};
 use stagegate_core::{
     Context, Entry, Inventory, Namespace, Node, Number, Object, ObjectRef, Review, Subject,
     Value as NodeValue,
 };
 
+use crate::check::Visitor;
+use crate::module::{Module, constant_steps, imports};
 use crate::secrets;
+use crate::text::INDEX;
 
 type Fields = regorus::value::Object;
 
@@ -124,55 +128,112 @@ fn kind_of(reference: &ObjectRef) -> Value {
     ])
 }
 
+/// Kinds of neighbours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kinds {
+    All,
+    Named(BTreeSet<String>),
+}
+
+impl Kinds {
+    /// Those that modules look up in `data.index`, as far as they are named there.
+    pub(crate) fn looked_up(modules: &[Arc<Module>]) -> Kinds {
+        struct Lookups<'m> {
+            imports: &'m BTreeMap<String, Vec<String>>,
+            named: BTreeSet<String>,
+            all: bool,
+        }
+        impl Lookups<'_> {
+            fn indexes(&mut self, expr: &Expr) {
+                match expr {
+                    Expr::RefDot { refr, .. } => self.indexes(refr),
+                    Expr::RefBrack { refr, index, .. } => {
+                        self.indexes(refr);
+                        self.expr(index);
+                    }
+                    Expr::Var { .. } => {}
+                    other => self.expr(other),
+                }
+            }
+        }
+        impl Visitor for Lookups<'_> {
+            fn expr(&mut self, expr: &Expr) {
+                let mut steps = constant_steps(expr);
+                if steps.is_empty() {
+                    return self.children(expr);
+                }
+                if let Some(path) = steps.first().and_then(|first| self.imports.get(first)) {
+                    steps.splice(..1, path.iter().cloned());
+                }
+                if let [input, index, rest @ ..] = steps.as_slice()
+                    && input == "input"
+                    && index == INDEX
+                {
+                    match rest.get(1) {
+                        Some(kind) => {
+                            self.named.insert(kind.clone());
+                        }
+                        None => self.all = true,
+                    }
+                }
+                self.indexes(expr);
+            }
+        }
+        let mut named = BTreeSet::new();
+        for module in modules {
+            let imports = imports(&module.ast);
+            let mut lookups = Lookups {
+                imports: &imports,
+                named: std::mem::take(&mut named),
+                all: false,
+            };
+            for rule in &module.ast.policy {
+                lookups.rule(rule);
+            }
+            if lookups.all {
+                return Kinds::All;
+            }
+            named = lookups.named;
+        }
+        Kinds::Named(named)
+    }
+
+    fn contains(&self, kind: &str) -> bool {
+        match self {
+            Kinds::All => true,
+            Kinds::Named(kinds) => kinds.contains(kind),
+        }
+    }
+}
+
 /// What an object sees around it.
 #[derive(Clone)]
 pub(crate) struct View {
-    /// As Gatekeeper lays it out: `cluster[groupVersion][kind][name]` and
-    /// `namespace[namespace][groupVersion][kind][name]`.
-    pub(crate) inventory: Value,
+    inventory: Arc<OnceLock<Value>>,
     index: Arc<OnceLock<Value>>,
     objects: Arc<Vec<(ObjectRef, String, Value)>>,
 }
 
 impl View {
-    /// `by_kind[kind][namespace]` and `by_name[kind][namespace][name]`, arrays of objects. The
-    /// namespace is empty for kinds without.
-    pub(crate) fn index(&self) -> Value {
-        self.index
-            .get_or_init(|| {
-                type Names = BTreeMap<String, Vec<Value>>;
-                let mut kinds: BTreeMap<&str, BTreeMap<&str, (Vec<Value>, Names)>> =
-                    BTreeMap::new();
-                for (reference, namespace, value) in self.objects.iter() {
-                    let of_kind = kinds.entry(&reference.kind).or_default();
-                    let (all, names) = of_kind.entry(namespace).or_default();
-                    all.push(value.clone());
-                    names
-                        .entry(reference.name.clone())
-                        .or_default()
-                        .push(value.clone());
-                }
-                let nested = |of: &dyn Fn(&(Vec<Value>, Names)) -> Value| {
-                    dictionary(kinds.iter().map(|(kind, namespaces)| {
-                        let inner = namespaces.iter().map(|(name, held)| (*name, of(held)));
-                        (*kind, dictionary(inner))
-                    }))
-                };
-                let by_name = nested(&|(_, names)| {
-                    let names = names.iter();
-                    dictionary(names.map(|(n, v)| (n.as_str(), Value::from(v.clone()))))
-                });
-                let by_kind = nested(&|(all, _)| Value::from(all.clone()));
-                object_of([("by_kind", by_kind), ("by_name", by_name)])
-            })
-            .clone()
+    fn new(objects: Vec<(ObjectRef, String, Value)>) -> View {
+        View {
+            inventory: Arc::default(),
+            index: Arc::default(),
+            objects: Arc::new(objects),
+        }
     }
 
-    fn new(objects: Vec<(ObjectRef, String, Value)>) -> View {
+    /// As Gatekeeper lays it out: `cluster[groupVersion][kind][name]` and
+    /// `namespace[namespace][groupVersion][kind][name]`.
+    pub(crate) fn inventory(&self) -> Value {
+        self.inventory.get_or_init(|| self.lay_out()).clone()
+    }
+
+    fn lay_out(&self) -> Value {
         type Kinds<'o> = BTreeMap<&'o str, BTreeMap<&'o str, BTreeMap<&'o str, Value>>>;
         let mut cluster: Kinds<'_> = BTreeMap::new();
         let mut namespaces: BTreeMap<&str, Kinds<'_>> = BTreeMap::new();
-        for (reference, namespace, value) in &objects {
+        for (reference, namespace, value) in self.objects.iter() {
             let versions = match namespace.as_str() {
                 "" => &mut cluster,
                 name => namespaces.entry(name).or_default(),
@@ -190,22 +251,44 @@ impl View {
                 (*version, dictionary(kinds))
             }))
         };
-        let inventory = object_of([
+        let namespaces = namespaces
+            .iter()
+            .map(|(name, kinds)| (*name, laid_out(kinds)));
+        object_of([
             ("cluster", laid_out(&cluster)),
-            (
-                "namespace",
-                dictionary(
-                    namespaces
-                        .iter()
-                        .map(|(name, kinds)| (*name, laid_out(kinds))),
-                ),
-            ),
-        ]);
-        View {
-            inventory,
-            index: Arc::default(),
-            objects: Arc::new(objects),
+            ("namespace", dictionary(namespaces)),
+        ])
+    }
+
+    /// `by_kind[kind][namespace]` and `by_name[kind][namespace][name]`, arrays of objects. The
+    /// namespace is empty for kinds without.
+    pub(crate) fn index(&self) -> Value {
+        self.index.get_or_init(|| self.look_up()).clone()
+    }
+
+    fn look_up(&self) -> Value {
+        type Names = BTreeMap<String, Vec<Value>>;
+        type Held = (Vec<Value>, Names);
+        let mut kinds: BTreeMap<&str, BTreeMap<&str, Held>> = BTreeMap::new();
+        for (reference, namespace, value) in self.objects.iter() {
+            let of_kind = kinds.entry(&reference.kind).or_default();
+            let (all, names) = of_kind.entry(namespace).or_default();
+            all.push(value.clone());
+            let of_name = names.entry(reference.name.clone()).or_default();
+            of_name.push(value.clone());
         }
+        let nested = |of: &dyn Fn(&Held) -> Value| {
+            dictionary(kinds.iter().map(|(kind, namespaces)| {
+                let inner = namespaces.iter().map(|(name, held)| (*name, of(held)));
+                (*kind, dictionary(inner))
+            }))
+        };
+        let by_name = nested(&|(_, names)| {
+            let names = names.iter();
+            dictionary(names.map(|(n, v)| (n.as_str(), Value::from(v.clone()))))
+        });
+        let by_kind = nested(&|(all, _)| Value::from(all.clone()));
+        object_of([("by_kind", by_kind), ("by_name", by_name)])
     }
 }
 
@@ -216,22 +299,22 @@ fn dictionary<'k>(fields: impl Iterator<Item = (&'k str, Value)>) -> Value {
     Value::Object(Rc::new(fields))
 }
 
-/// The neighbours of a stage or a cluster: every object in its other form, and what is seen from
-/// each render root, because an unknown namespace is the same only there.
+/// The neighbours of a stage or a cluster: every object in its other form, made when it is first
+/// wanted, and what is seen from each render root, because an unknown namespace is the same only there.
 struct Neighbours {
-    objects: Vec<(Arc<Object>, Value)>,
-    views: Mutex<HashMap<String, View>>,
+    objects: Vec<(Arc<Object>, OnceLock<Value>)>,
+    views: Mutex<HashMap<(String, Kinds), View>>,
 }
 
-/// What the subject of a review sees around it; an empty world where there is none.
-pub(crate) fn view(cx: &Context<'_>, subject: &Object) -> View {
+/// What the subject of a review sees around it of some kinds; an empty world where there is none.
+pub(crate) fn view(cx: &Context<'_>, subject: &Object, kinds: &Kinds) -> View {
     let Some(inventory) = cx.world.inventory else {
         return View::new(Vec::new());
     };
     let neighbours = inventory.derived(|| Neighbours::of(inventory));
     match cx.incoming() {
         // Nobody else sees this world.
-        Some(incoming) => neighbours.seen_from(subject, Some(incoming)),
+        Some(incoming) => neighbours.seen_from(subject, kinds, Some(incoming)),
         None => {
             let mut views = neighbours
                 .views
@@ -243,11 +326,12 @@ pub(crate) fn view(cx: &Context<'_>, subject: &Object) -> View {
                 Namespace::Named("default") => subject.origin.root.as_str(),
                 Namespace::Named(_) => "",
             };
-            if let Some(view) = views.get(root) {
+            let key = (root.to_owned(), kinds.clone());
+            if let Some(view) = views.get(&key) {
                 return view.clone();
             }
-            let view = neighbours.seen_from(subject, None);
-            views.insert(root.to_owned(), view.clone());
+            let view = neighbours.seen_from(subject, kinds, None);
+            views.insert(key, view.clone());
             view
         }
     }
@@ -257,16 +341,17 @@ impl Neighbours {
     fn of(inventory: &Inventory) -> Neighbours {
         let objects = inventory.objects().iter();
         Neighbours {
-            objects: objects
-                .map(|o| (Arc::clone(o), secrets::as_neighbour(o, object_value(o))))
-                .collect(),
+            objects: objects.map(|o| (Arc::clone(o), OnceLock::new())).collect(),
             views: Mutex::default(),
         }
     }
 
-    fn seen_from(&self, subject: &Object, incoming: Option<&Object>) -> View {
+    fn seen_from(&self, subject: &Object, kinds: &Kinds, incoming: Option<&Object>) -> View {
         let sees_root = !matches!(subject.namespace(), Namespace::Named(name) if name != "default");
         let visible = self.objects.iter().filter(|(object, _)| {
+            if !kinds.contains(&object.reference.kind) {
+                return false;
+            }
             let is_elsewhere = match object.namespace() {
                 Namespace::Named(_) => false,
                 Namespace::Unknown(root) => !sees_root || root != subject.origin.root,
@@ -278,12 +363,14 @@ impl Neighbours {
             let namespace = namespace_of(object).to_owned();
             (object.reference.clone(), namespace, value)
         };
+        let as_neighbour = |object: &Object| secrets::as_neighbour(object, object_value(object));
         let mut objects: Vec<_> = visible
-            .map(|(object, value)| entry(object, value.clone()))
+            .map(|(object, value)| {
+                entry(object, value.get_or_init(|| as_neighbour(object)).clone())
+            })
             .collect();
-        if let Some(incoming) = incoming {
-            let value = secrets::as_neighbour(incoming, object_value(incoming));
-            objects.push(entry(incoming, value));
+        if let Some(incoming) = incoming.filter(|object| kinds.contains(&object.reference.kind)) {
+            objects.push(entry(incoming, as_neighbour(incoming)));
         }
         View::new(objects)
     }

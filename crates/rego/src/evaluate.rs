@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regorus::unstable::{Module as Ast, Ref};
@@ -36,7 +36,24 @@ thread_local! {
 pub(crate) struct Program {
     modules: Vec<Arc<Module>>,
     data: Value,
-    ready: [OnceLock<Result<Ready, Failed>>; SLOTS],
+    slots: [Slot; SLOTS],
+}
+
+/// What belongs to the threads of a slot.
+#[derive(Debug, Default)]
+struct Slot {
+    ready: OnceLock<Result<Ready, Failed>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// An engine that has evaluated before, and can again: copying one means copying the table of its
+/// functions, which takes as long as a small policy.
+struct Idle(Engine);
+
+impl std::fmt::Debug for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Idle")
+    }
 }
 
 #[derive(Clone)]
@@ -90,7 +107,7 @@ impl Program {
         Program {
             modules,
             data,
-            ready: [const { OnceLock::new() }; SLOTS],
+            slots: std::array::from_fn(|_| Slot::default()),
         }
     }
 
@@ -102,9 +119,14 @@ impl Program {
     }
 
     fn ready(&self) -> Result<&Ready, &Failed> {
-        self.ready[SLOT.with(|slot| *slot)]
+        self.slot()
+            .ready
             .get_or_init(|| self.build().map_err(|e| self.failed(&e)))
             .as_ref()
+    }
+
+    fn slot(&self) -> &Slot {
+        &self.slots[SLOT.with(|slot| *slot)]
     }
 
     fn build(&self) -> anyhow::Result<Ready> {
@@ -210,10 +232,23 @@ impl Program {
         evaluate: impl FnOnce(&Ready, &mut Engine) -> anyhow::Result<Value>,
     ) -> Result<Value, PolicyError> {
         let ready = self.ready().map_err(|failed| self.policy_error(failed))?;
-        let mut engine = ready.engine.clone();
+        let idle = || {
+            self.slot()
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let engine = idle().pop();
+        let mut engine = engine.map_or_else(|| ready.engine.clone(), |idle| idle.0);
         engine.set_input(input);
         builtins::begin();
-        evaluate(ready, &mut engine).map_err(|error| self.policy_error(&self.failed(&error)))
+        let answer =
+            evaluate(ready, &mut engine).map_err(|e| self.policy_error(&self.failed(&e)))?;
+        // One that failed is left where it was, and not used again.
+        engine.set_input(Value::Undefined);
+        let _ = engine.take_prints();
+        idle().push(Idle(engine));
+        Ok(answer)
     }
 
     pub(crate) fn modules(&self) -> &[Arc<Module>] {

@@ -245,7 +245,7 @@ pub(crate) fn constraint(
     let parameters = parameters(template, given, document, errors);
     let criteria = Criteria::read(spec.and_then(|s| s.get("match")), document, errors)?;
     let sees = match &template.engine {
-        Engine::Rego { sees, .. } => *sees,
+        Engine::Rego { sees, .. } => sees.clone(),
         Engine::Unsupported(_) => Sees::default(),
     };
     let mut meta = Meta {

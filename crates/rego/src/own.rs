@@ -9,7 +9,7 @@ use stagegate_core::{
 };
 
 use crate::answer;
-use crate::convert::{Request, object_of, view};
+use crate::convert::{Kinds, Request, object_of, view};
 use crate::evaluate::Program;
 use crate::metadata::Metadata;
 use crate::secrets::hide_in_error;
@@ -26,10 +26,11 @@ pub(crate) struct OwnPolicy {
 }
 
 /// Which neighbours a program looks at.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sees {
     pub(crate) inventory: bool,
-    pub(crate) index: bool,
+    /// It looks them up.
+    pub(crate) index: Option<Kinds>,
 }
 
 impl Sees {
@@ -37,29 +38,28 @@ impl Sees {
         let texts = || program.modules().iter().map(|module| &module.text);
         Sees {
             inventory: texts().any(|text| text.sees_inventory),
-            index: texts().any(|text| text.sees_index),
+            index: texts()
+                .any(|text| text.sees_index)
+                .then(|| Kinds::looked_up(program.modules())),
         }
     }
 
-    pub(crate) fn any(self) -> bool {
-        self.inventory || self.index
+    pub(crate) fn any(&self) -> bool {
+        self.inventory || self.index.is_some()
     }
 
     /// The neighbours, as fields of the input.
     pub(crate) fn fields(
-        self,
+        &self,
         cx: &Context<'_>,
         subject: &stagegate_core::Object,
     ) -> Vec<(&'static str, regorus::Value)> {
         let mut fields = Vec::new();
-        if self.any() {
-            let view = view(cx, subject);
-            if self.inventory {
-                fields.push((INVENTORY, view.inventory.clone()));
-            }
-            if self.index {
-                fields.push((INDEX, view.index()));
-            }
+        if self.inventory {
+            fields.push((INVENTORY, view(cx, subject, &Kinds::All).inventory()));
+        }
+        if let Some(kinds) = &self.index {
+            fields.push((INDEX, view(cx, subject, kinds).index()));
         }
         fields
     }

@@ -449,7 +449,7 @@ fn an_answer_that_is_none_is_an_error_with_the_policys_name() {
         ),
         (
             "violation contains {\"msg\": to_number(\"x\")}",
-            "error x: could not parse string as number (x.rego:5)",
+            "error x: to_number: the text is no number (x.rego:5)",
         ),
     ] {
         let said = of(rule);
