@@ -27,7 +27,11 @@ const MAX_PATTERNS: usize = 64;
 /// The builtin of OPA, where the interpreter's is another one.
 pub(crate) fn replaced(name: &str) -> Option<Builtin> {
     Some(match name {
-        "regex.match" => |arguments| with_pattern("regex.match", 0, arguments),
+        "regex.match" => |arguments| {
+            let (pattern, text) = two_texts("regex.match", arguments)?;
+            let regex = from_pattern(pattern).map_err(|e| anyhow!("regex.match: {e}"))?;
+            Ok(Value::from(regex.is_match(text)))
+        },
         "regex.find_n" => |arguments| with_pattern("regex.find_n", 0, arguments),
         "regex.find_all_string_submatch_n" => {
             |arguments| with_pattern("regex.find_all_string_submatch_n", 0, arguments)
@@ -183,30 +187,49 @@ fn with_pattern(name: &str, i: usize, arguments: &[Value]) -> Result<Value> {
     }
 }
 
-/// A pattern that is in the syntax of the crate already.
-fn compiled(pattern: String) -> Result<Regex> {
+/// A pattern of RE2, compiled.
+fn from_pattern(pattern: &str) -> Result<Rc<Regex>> {
     thread_local! {
-        static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
+        static COMPILED: Compiled = const { Compiled::new() };
     }
-    COMPILED.with_borrow_mut(|known| {
-        if let Some(regex) = known.get(&pattern) {
-            return Ok(regex.clone());
+    COMPILED.with(|known| known.get(pattern, || from_re2(pattern)))
+}
+
+/// Patterns that a thread has compiled, by what they were written as. They are shared and not copied:
+/// a copy would take memory of its own to match in, each time anew.
+struct Compiled(RefCell<Option<HashMap<String, Rc<Regex>>>>);
+
+impl Compiled {
+    const fn new() -> Compiled {
+        Compiled(RefCell::new(None))
+    }
+
+    fn get(&self, written: &str, pattern: impl FnOnce() -> Result<String>) -> Result<Rc<Regex>> {
+        let mut known = self.0.borrow_mut();
+        let known = known.get_or_insert_default();
+        if let Some(regex) = known.get(written) {
+            return Ok(Rc::clone(regex));
         }
-        let mut builder = RegexBuilder::new(&pattern);
-        let regex = builder.size_limit(MAX_COMPILED).build();
-        let regex = regex.map_err(|e| anyhow!("invalid pattern: {e}"))?;
+        let regex = Rc::new(compiled(pattern()?)?);
         if known.len() >= MAX_PATTERNS {
             known.clear();
         }
-        known.insert(pattern, regex.clone());
+        known.insert(written.to_owned(), Rc::clone(&regex));
         Ok(regex)
-    })
+    }
+}
+
+/// A pattern that is in the syntax of the crate already.
+fn compiled(pattern: String) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(&pattern);
+    let regex = builder.size_limit(MAX_COMPILED).build();
+    regex.map_err(|e| anyhow!("invalid pattern: {e}"))
 }
 
 /// As `Regexp.Split` of Go: what matches nothing at either end splits nothing off.
 fn regex_split(arguments: &[Value]) -> Result<Value> {
     let (pattern, text) = two_texts("regex.split", arguments)?;
-    let regex = compiled(from_re2(pattern).map_err(|e| anyhow!("regex.split: {e}"))?)?;
+    let regex = from_pattern(pattern).map_err(|e| anyhow!("regex.split: {e}"))?;
     if text.is_empty() && !pattern.is_empty() {
         return Ok(Value::from(vec![Value::from("")]));
     }
@@ -259,8 +282,8 @@ fn template_match(arguments: &[Value]) -> Result<Value> {
     }
     pattern.push_str(&quoted(template.get(from..).unwrap_or_default()));
     pattern.push('$');
-    let arguments = [Value::from(pattern), Value::from(value)];
-    with_pattern("regex.match", 0, &arguments)
+    let regex = from_pattern(&pattern).map_err(|e| anyhow!("{name}: {e}"))?;
+    Ok(Value::from(regex.is_match(value)))
 }
 
 pub(crate) fn glob_match(arguments: &[Value]) -> Result<Value> {
@@ -279,9 +302,18 @@ pub(crate) fn glob_match(arguments: &[Value]) -> Result<Value> {
         }
         _ => bail!("{name}: argument 2 must be an array or null"),
     };
-    let pattern = from_glob(glob, &delimiters).map_err(|e| anyhow!("{name}: {e}"))?;
-    plain("regex.match", &[Value::from(pattern), Value::from(value)])
-        .map_err(|e| anyhow!("{name}: {e}"))
+    thread_local! {
+        static COMPILED: Compiled = const { Compiled::new() };
+    }
+    // No delimiter is a control character that a glob could hold as well.
+    let written: String = glob
+        .chars()
+        .chain(['\0'])
+        .chain(delimiters.iter().copied())
+        .collect();
+    let regex = COMPILED.with(|known| known.get(&written, || from_glob(glob, &delimiters)));
+    let regex = regex.map_err(|e| anyhow!("{name}: {e}"))?;
+    Ok(Value::from(regex.is_match(value)))
 }
 
 // Text
