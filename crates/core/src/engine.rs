@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{
-    Door, Enforcement, GroupKind, KindPattern, Limits, Matches, Meta, Node, ObjectRef, Policy,
-    Scope, Settings, Severity, Stage, Subject, Value, Verdict, WORKLOAD_KINDS, World,
+    Derived, Door, Enforcement, GroupKind, KindPattern, Limits, Matches, Meta, Node, ObjectRef,
+    Policy, Scope, Settings, Severity, Stage, Subject, Value, Verdict, WORKLOAD_KINDS, World,
 };
 use run::Run;
 
@@ -29,14 +29,29 @@ struct Configured {
     policy: Box<dyn Policy>,
     meta: Arc<Meta>,
     severity: Severity,
-    parameters: Node,
+    parameters: Given,
     stages: BTreeMap<String, InStage>,
+}
+
+/// A policy's parameters, and other forms of them.
+struct Given {
+    node: Node,
+    derived: Derived,
+}
+
+impl Given {
+    fn new(node: Node) -> Given {
+        Given {
+            node,
+            derived: Derived::default(),
+        }
+    }
 }
 
 /// What is configured for a policy in one stage.
 struct InStage {
     severity: Severity,
-    parameters: Node,
+    parameters: Given,
 }
 
 /// Why an engine cannot be built.
@@ -133,7 +148,7 @@ impl Engine {
                 in_words(own.and_then(|o| o.enforcement)),
                 in_words(own.and_then(|o| o.admission)),
             );
-            text.push_str(&as_json(&policy.parameters));
+            text.push_str(&as_json(&policy.parameters.node));
             for (name, in_stage) in &policy.stages {
                 let differs = own.and_then(|o| o.stages.get(name));
                 let enforcement = in_words(differs.and_then(|s| s.enforcement));
@@ -143,7 +158,7 @@ impl Engine {
                     "{name} {} {enforcement} {admission}",
                     in_stage.severity
                 );
-                text.push_str(&as_json(&in_stage.parameters));
+                text.push_str(&as_json(&in_stage.parameters.node));
             }
             text.push('\n');
         }
@@ -246,14 +261,14 @@ impl Configured {
         let stages = stages.map(|(stage, differs)| {
             let in_stage = InStage {
                 severity: differs.severity.unwrap_or(severity),
-                parameters: merge(&parameters, differs.parameters.as_ref()),
+                parameters: Given::new(merge(&parameters, differs.parameters.as_ref())),
             };
             (stage.clone(), in_stage)
         });
         Configured {
             severity,
             stages: stages.collect(),
-            parameters,
+            parameters: Given::new(parameters),
             policy,
             meta,
         }

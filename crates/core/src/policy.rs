@@ -392,6 +392,8 @@ pub struct Context<'a> {
     pub parameters: &'a Node,
     /// Somebody configured what happens on a violation in this stage.
     pub enforcement_is_configured: bool,
+    /// What the policy makes of its parameters.
+    pub(crate) parameters_derived: &'a Derived,
     /// What policies make of the subject, kept for the others.
     pub(crate) derived: &'a Derived,
     /// The subject of a request, which the neighbours hold in an older form or not at all.
@@ -417,6 +419,11 @@ impl<'a> Context<'a> {
     /// of this review. One form a type.
     pub fn derived<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         self.derived.get(make)
+    }
+
+    /// Another form of the parameters, made once for all reviews in this stage. One form a type.
+    pub fn parameters_as<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.parameters_derived.get(make)
     }
 
     /// A parameter that is a list of strings.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use regorus::Value;
 use stagegate_core::{
-    Context, Enforcement, Node, Object, Place, Pointer, PolicyError, Related, Violation,
+    Context, Enforcement, Object, Place, Pointer, PolicyError, Related, Violation,
 };
 
 use crate::convert::field;
@@ -178,6 +178,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
 }
 
 /// The parameters of a policy as Rego sees them.
-pub(crate) fn parameters(node: &Node) -> Value {
-    crate::convert::value_of(node)
+pub(crate) fn parameters(cx: &Context<'_>) -> Value {
+    let form = cx.parameters_as(|| crate::convert::value_of(cx.parameters));
+    Value::clone(&form)
 }

@@ -560,7 +560,7 @@ impl Policy for Constraint {
         }
         let mut fields = vec![
             ("review", request.review.clone()),
-            ("parameters", answer::parameters(cx.parameters)),
+            ("parameters", answer::parameters(cx)),
         ];
         fields.extend(self.sees.fields(cx, object));
         let answer = self.program.evaluate(&self.rule, object_of(fields));

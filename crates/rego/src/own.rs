@@ -76,7 +76,7 @@ impl Policy for OwnPolicy {
         };
         let mut fields = vec![
             ("review", request.review.clone()),
-            ("parameters", answer::parameters(cx.parameters)),
+            ("parameters", answer::parameters(cx)),
             ("stage", stage(cx.world.stage)),
         ];
         fields.extend(self.sees.fields(cx, object));

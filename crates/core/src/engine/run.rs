@@ -154,13 +154,15 @@ impl<'a> Run<'a> {
         let settings = &self.engine.settings;
         let stage = &self.world.stage.name;
         let in_stage = policy.stages.get(stage);
+        let parameters = in_stage.map_or(&policy.parameters, |s| &s.parameters);
         let own = settings.policies.get(&*policy.meta.id);
         let is_incoming = matches!(subject, Subject::Review(review) if review.object.is_some());
         let context = Context {
             subject,
             world: self.world,
             settings,
-            parameters: in_stage.map_or(&policy.parameters, |s| &s.parameters),
+            parameters: &parameters.node,
+            parameters_derived: &parameters.derived,
             enforcement_is_configured: own.is_some_and(|own| {
                 own.enforcement.is_some()
                     || own

@@ -81,6 +81,7 @@ fn workload(app: usize, stage: &str, kind: &str) -> String {
         prometheus.io/port: \"9090\"
     spec:
       serviceAccountName: app-{app}
+      priorityClassName: shop
       automountServiceAccountToken: false
       securityContext:
         runAsNonRoot: true
