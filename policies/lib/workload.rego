@@ -71,6 +71,15 @@ containers(pod) := [[list, i, container] |
 ]
 
 # METADATA
+# description: What the containers and init containers of a pod request of a resource, and are limited to.
+resource_amounts(pod, resource) := [amount |
+	some list in ["containers", "initContainers"]
+	some i
+	some way in ["limits", "requests"]
+	amount := pod[list][i].resources[way][resource]
+]
+
+# METADATA
 # title: What kind of container one is
 # description: |
 #   `container`, `init`, `sidecar` (an init container that restarts always and so keeps running) or

@@ -114,3 +114,12 @@ test_knows_what_is_written if {
 	not workload.is_set(null)
 	not workload.is_set("")
 }
+
+test_resource_amounts if {
+	pod := {
+		"containers": [{"resources": {"limits": {"nvidia.com/gpu": 1}}}, {}],
+		"initContainers": [{"resources": {"requests": {"nvidia.com/gpu": "2"}}}],
+	}
+	workload.resource_amounts(pod, "nvidia.com/gpu") == [1, "2"]
+	workload.resource_amounts({}, "nvidia.com/gpu") == []
+}

@@ -157,10 +157,7 @@ _labels_match(match) if {
 _resource_matches(match, pod) if {
 	not match.resource
 } else if {
-	some list in ["containers", "initContainers"]
-	some way in ["limits", "requests"]
-	some i
-	amount := pod[list][i].resources[way][match.resource]
+	some amount in workload.resource_amounts(pod, match.resource)
 	not amount in {0, "0", null}
 }
 

@@ -72,6 +72,12 @@ pub(crate) const FUNCTIONS: &[(&str, u8, Function)] = &[
     ("pointer", 1, |a| {
         one(a, |review| pointer(review).map(Value::from))
     }),
+    ("resource_amounts", 2, |a| match a {
+        [pod, Value::String(resource)] => Ok(Some(resource_amounts(pod, resource))),
+        // What is no name is the key of nothing.
+        [_, _] => Ok(Some(Value::new_array())),
+        _ => wrong(),
+    }),
     ("spec", 1, |a| one(a, |review| spec(review).cloned())),
     ("type", 2, |a| match a {
         [Value::String(list), container] => Ok(kind(list, container).map(Value::from)),
@@ -220,24 +226,38 @@ fn pointer(review: &Value) -> Option<&'static str> {
     })
 }
 
+/// The items of a list, or whatever stands in its place, with their keys.
+fn items<'v>(holder: &'v Value, list: &str) -> Vec<(Value, &'v Value)> {
+    match field(holder, list) {
+        Some(Value::Array(items)) => {
+            let items = items.iter().enumerate();
+            items.map(|(i, item)| (Value::from(i), item)).collect()
+        }
+        Some(Value::Object(items)) => {
+            let items = items.iter_sorted();
+            items.map(|(key, item)| (key.clone(), item)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn containers(pod: &Value) -> Value {
     let mut found = Vec::new();
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        let mut push = |i: Value, container: &Value| {
+        for (i, container) in items(pod, list) {
             found.push(Value::from(vec![Value::from(list), i, container.clone()]));
-        };
-        match field(pod, list) {
-            Some(Value::Array(items)) => {
-                for (i, container) in items.iter().enumerate() {
-                    push(Value::from(i), container);
-                }
+        }
+    }
+    Value::from(found)
+}
+
+fn resource_amounts(pod: &Value, resource: &str) -> Value {
+    let mut found = Vec::new();
+    for list in ["containers", "initContainers"] {
+        for (_, container) in items(pod, list) {
+            for way in ["limits", "requests"] {
+                found.extend(path(container, &["resources", way, resource]).cloned());
             }
-            Some(Value::Object(items)) => {
-                for (key, container) in items.iter_sorted() {
-                    push(key.clone(), container);
-                }
-            }
-            _ => {}
         }
     }
     Value::from(found)
@@ -459,6 +479,14 @@ mod tests {
         ] {
             for name in ["is_set", "name", "containers"] {
                 same(&programs, name, json!([value]));
+            }
+            let holder = json!({"resources": {"limits": {"gpu": 1}, "requests": value}});
+            for pod in [
+                json!({"containers": [holder, value], "initContainers": {"a": holder}}),
+                value.clone(),
+            ] {
+                same(&programs, "resource_amounts", json!([pod, "gpu"]));
+                same(&programs, "resource_amounts", json!([pod, 5]));
             }
             for list in [
                 "containers",
