@@ -17,7 +17,9 @@ fn main() -> io::Result<()> {
         let name = relative.to_string_lossy().replace('\\', "/");
         let path = file.canonicalize()?;
         println!("cargo::rerun-if-changed={}", path.display());
-        let _ = writeln!(list, "    ({name:?}, include_str!({path:?})),");
+        let (name, path) = (name.escape_default(), path.to_string_lossy());
+        let path = path.escape_default();
+        let _ = writeln!(list, "    (\"{name}\", include_str!(\"{path}\")),");
     }
     list.push_str("]\n");
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;

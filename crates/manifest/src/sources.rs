@@ -13,6 +13,7 @@ pub struct Sources {
 }
 
 /// A file's path and text.
+#[derive(Default)]
 pub struct Source {
     /// Path relative to the linted folder, with `/`.
     pub path: String,

@@ -1,100 +1,130 @@
 //! The policies that come with the program, in our own form.
+//!
+//! Nothing but their metadata is read until one of them is evaluated: they are off unless they are
+//! configured, and every run begins with them.
 
 use std::sync::{Arc, OnceLock};
 
 use regorus::Value;
-use stagegate_core::{FileId, Policy};
+use stagegate_core::{Context, FileId, Meta, Policy, PolicyError, Violation};
 use stagegate_manifest::{Sources, decode};
 
 use crate::LoadError;
 use crate::evaluate::Program;
-use crate::folder::{closure, own_policy};
+use crate::folder::{category, closure, own_policy, stem};
 use crate::metadata::Metadata;
 use crate::module::{At, Dialect, Module, Place};
-use crate::own::OwnPolicy;
+use crate::own::{self, OwnPolicy};
 use crate::text::Purpose;
 
 /// Path below `policies/`, and text.
 static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// The modules of all files, parsed once.
-static MODULES: OnceLock<(Vec<Arc<Module>>, Vec<LoadError>)> = OnceLock::new();
-
-fn modules() -> &'static (Vec<Arc<Module>>, Vec<LoadError>) {
-    MODULES.get_or_init(|| {
-        let sources = Sources::new();
-        let mut errors = Vec::new();
-        let mut modules = Vec::new();
-        for (path, text) in FILES {
-            let id = sources.add((*path).to_owned(), decode(text.as_bytes().to_vec()));
-            let Some(source) = sources.get(id) else {
-                continue;
-            };
-            // No table of the run holds these files: see Mark::NONE.
-            let place = Place {
-                file: FileId(u32::MAX),
-                source,
-                at: At::Whole,
-            };
-            let name = (*path).to_owned();
-            match Module::parse(
-                name,
-                place,
-                (*text).to_owned(),
-                Purpose::Policy,
-                Dialect::V1,
-            ) {
-                Ok(module) => modules.push(Arc::new(module)),
-                Err(error) => errors.push(error),
-            }
-        }
-        (modules, errors)
-    })
+/// One of them. All engines of a process share what is compiled.
+struct Bundled {
+    meta: Meta,
+    path: &'static str,
+    text: &'static str,
+    policy: OnceLock<Result<OwnPolicy, String>>,
 }
 
-/// The helpers among them, which users' policies may import.
+impl Bundled {
+    fn read(path: &'static str, text: &'static str) -> Result<Bundled, LoadError> {
+        let metadata = Metadata::read(text, &place(path, text))?;
+        let metadata = metadata.unwrap_or_default();
+        Ok(Bundled {
+            meta: own::meta_as_written(stem(path), category(path, ""), &metadata),
+            path,
+            text,
+            policy: OnceLock::new(),
+        })
+    }
+
+    fn policy(&self) -> Result<&OwnPolicy, PolicyError> {
+        let policy = self.policy.get_or_init(|| {
+            let mut errors = Vec::new();
+            let policy = self.load(&mut errors);
+            let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            policy.ok_or_else(|| told.join("; "))
+        });
+        policy
+            .as_ref()
+            .map_err(|error| PolicyError::Failed(error.clone()))
+    }
+
+    fn load(&self, errors: &mut Vec<LoadError>) -> Option<OwnPolicy> {
+        let own = parse(self.path, self.text)
+            .map_err(|e| errors.push(e))
+            .ok()?;
+        let own = Arc::new(own);
+        let modules: Vec<Arc<Module>> = std::iter::once(Arc::clone(&own))
+            .chain(libraries().cloned())
+            .collect();
+        let all: Vec<&Module> = modules.iter().map(AsRef::as_ref).collect();
+        let used = closure(&all, 0)
+            .into_iter()
+            .map(|i| Arc::clone(&modules[i]));
+        let program = Arc::new(Program::new(used.collect(), Value::Undefined));
+        let metadata = Metadata::read(self.text, &own.place);
+        let metadata = metadata.map_err(|e| errors.push(e)).ok()?;
+        own_policy(self.path, &own, metadata.as_ref(), program, errors)
+    }
+}
+
+impl Policy for Bundled {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
+        self.policy()?.review(cx)
+    }
+}
+
+/// A place that no table of the run holds: see Mark::NONE.
+fn place(path: &str, text: &str) -> Place {
+    let sources = Sources::new();
+    let id = sources.add(path.to_owned(), decode(text.as_bytes().to_vec()));
+    Place {
+        file: FileId(u32::MAX),
+        source: sources.get(id).unwrap_or_default(),
+        at: At::Whole,
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<Module, LoadError> {
+    let (name, place) = (path.to_owned(), place(path, text));
+    Module::parse(name, place, text.to_owned(), Purpose::Policy, Dialect::V1)
+}
+
+/// The helpers, which users' policies may import, too.
 pub(crate) fn libraries() -> impl Iterator<Item = &'static Arc<Module>> {
-    modules()
-        .0
-        .iter()
-        .filter(|module| module.name.starts_with("lib/"))
+    static LIBRARIES: OnceLock<Vec<Arc<Module>>> = OnceLock::new();
+    let libraries = LIBRARIES.get_or_init(|| {
+        let files = FILES.iter().filter(|(path, _)| is_library(path));
+        // A test reads them all.
+        let modules = files.filter_map(|(path, text)| parse(path, text).ok());
+        modules.map(Arc::new).collect()
+    });
+    libraries.iter()
 }
 
-/// The policies that come with the program; all engines of a process share what is compiled, when it
-/// is first evaluated. They are off unless they are configured.
+fn is_library(path: &str) -> bool {
+    path.starts_with("lib/")
+}
+
+/// The policies that come with the program. They are off unless they are configured.
 pub fn bundled() -> Vec<Box<dyn Policy>> {
-    static POLICIES: OnceLock<Vec<Arc<OwnPolicy>>> = OnceLock::new();
-    let policies = POLICIES.get_or_init(|| read().0);
+    static POLICIES: OnceLock<Vec<Arc<Bundled>>> = OnceLock::new();
+    let policies = POLICIES.get_or_init(|| {
+        let files = FILES.iter().filter(|(path, _)| !is_library(path));
+        let policies = files.filter_map(|(path, text)| Bundled::read(path, text).ok());
+        policies.map(Arc::new).collect()
+    });
     let policies = policies.iter().map(Arc::clone);
     policies
         .map(|policy| Box::new(policy) as Box<dyn Policy>)
         .collect()
-}
-
-fn read() -> (Vec<Arc<OwnPolicy>>, Vec<LoadError>) {
-    let (modules, errors) = modules();
-    let mut errors = errors.clone();
-    let mut policies = Vec::new();
-    let all: Vec<&Module> = modules.iter().map(AsRef::as_ref).collect();
-    for (i, module) in modules.iter().enumerate() {
-        if module.name.starts_with("lib/") {
-            continue;
-        }
-        let metadata = Metadata::read(&module.original, &module.place);
-        let program = closure(&all, i)
-            .into_iter()
-            .map(|i| Arc::clone(&modules[i]));
-        let program = Arc::new(Program::new(program.collect(), Value::Undefined));
-        match metadata {
-            Ok(metadata) => {
-                let path = &module.name;
-                let own = own_policy(path, module, metadata.as_ref(), program, &mut errors);
-                policies.extend(own.map(Arc::new));
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    (policies, errors)
 }
 
 #[cfg(test)]
@@ -103,15 +133,20 @@ mod tests {
 
     #[test]
     fn every_file_loads_and_compiles() {
-        let (policies, errors) = read();
-        assert_eq!(errors, []);
-        let (modules, _) = modules();
-        let all: Vec<&Module> = modules.iter().map(AsRef::as_ref).collect();
+        let modules: Vec<Module> = FILES
+            .iter()
+            .map(|(path, text)| parse(path, text).unwrap())
+            .collect();
+        let all: Vec<&Module> = modules.iter().collect();
         assert_eq!(crate::check::check(&all), []);
-        for policy in &policies {
-            assert_eq!(policy.program.compile(), Ok(()), "{}", policy.meta.id);
+        assert_eq!(bundled().len() + libraries().count(), FILES.len());
+        for (path, text) in FILES.iter().filter(|(path, _)| !is_library(path)) {
+            let policy = Bundled::read(path, text).unwrap();
+            let mut errors = Vec::new();
+            let own = policy.load(&mut errors).unwrap();
+            assert_eq!(errors, []);
+            assert_eq!(own.program.compile(), Ok(()), "{path}");
+            assert_eq!(format!("{:?}", own.meta), format!("{:?}", policy.meta));
         }
-        let libraries = libraries().count();
-        assert_eq!(policies.len() + libraries, FILES.len());
     }
 }

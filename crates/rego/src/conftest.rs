@@ -135,7 +135,7 @@ fn kind_asked_for(statement: &LiteralStmt) -> Option<String> {
     };
     let is_kind = |expr: &Expr| steps(expr).is_some_and(|steps| steps == ["input", "kind"]);
     let text = |expr: &Expr| match expr {
-        Expr::String { value, .. } => value.as_string().ok().map(|text| text.to_string()),
+        Expr::String { value, .. } => value.as_string().ok().map(ToString::to_string),
         _ => None,
     };
     if is_kind(lhs) {

@@ -511,13 +511,13 @@ fn name_of(path: &str) -> &str {
 }
 
 /// The file's name without its ending.
-fn stem(path: &str) -> &str {
+pub(crate) fn stem(path: &str) -> &str {
     let name = name_of(path);
     name.strip_suffix(".rego").unwrap_or(name)
 }
 
 /// The name of the file's folder.
-fn category<'p>(path: &'p str, default: &'p str) -> &'p str {
+pub(crate) fn category<'p>(path: &'p str, default: &'p str) -> &'p str {
     path.rsplit_once('/')
         .map_or(default, |(folder, _)| name_of(folder))
 }

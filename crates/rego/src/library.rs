@@ -319,7 +319,7 @@ fn is_registry(step: &str) -> bool {
     step.contains('.')
         || step.contains(':')
         || step == "localhost"
-        || step.chars().any(|c| c.is_uppercase())
+        || step.chars().any(char::is_uppercase)
 }
 
 /// Whether one of the patterns is the image, or what it lies in.

@@ -9,7 +9,7 @@ use crate::LoadError;
 use crate::module::{At, Place};
 
 /// The block that stands before a module's package.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) root: Node,
 }

@@ -506,10 +506,10 @@ fn a_secrets_values_are_not_said() {
     let text = "package main\nimport rego.v1\n\
                 deny contains sprintf(\"%v\", [input]) if true\n\
                 deny contains base64.decode(input.data.password) if true\n";
-    let said = judged(&[("a.rego", text)], &[secret.clone()]).join(" ");
+    let said = judged(&[("a.rego", text)], std::slice::from_ref(&secret)).join(" ");
     let fails = "package main\nimport rego.v1\ndeny contains \"x\" if to_number(input.stringData.token) > count(input.data.password, 1)\n";
     let fails = fails.replace(", 1)", ")");
-    let failed = judged(&[("a.rego", &fails)], &[secret.clone()]).join(" ");
+    let failed = judged(&[("a.rego", &fails)], std::slice::from_ref(&secret)).join(" ");
     let neighbour = format!(
         "{OWN}violation contains {{\"msg\": sprintf(\"%v\", [data.inventory.namespace.shop])}}\n"
     );
