@@ -213,8 +213,32 @@ pub(crate) fn notices(module: &Module) -> Vec<LoadError> {
             }
         }
     }
+    impl Patterns<'_> {
+        fn number(&mut self, expr: &Expr, in_arithmetic: bool) {
+            let Expr::Number { span, .. } = expr else {
+                return;
+            };
+            let text = span.text();
+            let is_fraction = in_arithmetic && text.contains('.');
+            let is_long = text.bytes().filter(u8::is_ascii_digit).count() > 15;
+            if is_fraction || is_long {
+                self.found.push(LoadError {
+                    mark: self.module.mark(span),
+                    message: "fractions and numbers of more than 15 digits are binary \
+                              floating-point numbers here; in OPA they are decimal and exact"
+                        .to_owned(),
+                    help: Some("reckon in whole numbers: milli, bytes".to_owned()),
+                });
+            }
+        }
+    }
     impl Visitor for Patterns<'_> {
         fn expr(&mut self, expr: &Expr) {
+            if let Expr::ArithExpr { lhs, rhs, .. } = expr {
+                self.number(lhs, true);
+                self.number(rhs, true);
+            }
+            self.number(expr, false);
             if let Expr::AssignExpr { op, lhs, rhs, .. } = expr {
                 self.pattern(lhs);
                 if *op == AssignOp::Eq {

@@ -524,3 +524,37 @@ fn a_secrets_values_are_not_said() {
         "{said} {beside}"
     );
 }
+
+#[test]
+fn what_is_known_to_differ_from_opa_is_told() {
+    let of = |rule: &str| {
+        let text = format!(
+            "package main\nimport rego.v1\ndeny contains \"x\" if {{ {rule} }}\nf({{\"a\": x}}) := 1 if x\n"
+        );
+        let (folder, sources) = folder(&[("a.rego", &text)]);
+        let notices = load(&folder)
+            .unwrap_or_else(|e| panic!("{}", told(&e, &sources)))
+            .notices;
+        told(&notices, &sources)
+    };
+    let function = "a.rego:4:3: an object pattern matches objects with more keys";
+    assert!(of("true").starts_with(function), "{}", of("true"));
+    for rule in [
+        "{\"a\": x} = input.b; x",
+        "some {\"a\": x} in input.b; x",
+        "[1, {\"a\": x}] = input.b; x",
+    ] {
+        assert_eq!(of(rule).matches("object pattern").count(), 2, "{rule}");
+    }
+    for rule in ["input.x + 0.1 == 0.3", "input.x == 12345678901234567890"] {
+        assert!(of(rule).contains("floating-point"), "{rule}");
+    }
+    for rule in [
+        "input.x == 0.5",
+        "input.x == {\"a\": 1}",
+        "input.x + 1 == 2",
+        "x := {\"a\": 1}; x.a",
+    ] {
+        assert_eq!(of(rule).lines().count(), 1, "{rule}: {}", of(rule));
+    }
+}
