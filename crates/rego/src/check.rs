@@ -440,21 +440,6 @@ impl Visitor for Uses<'_> {
     }
 }
 
-impl Uses<'_> {
-    /// The variable parts of a reference.
-    fn indexes(&mut self, expr: &Expr) {
-        match expr {
-            Expr::RefDot { refr, .. } => self.indexes(refr),
-            Expr::RefBrack { refr, index, .. } => {
-                self.indexes(refr);
-                self.expr(index);
-            }
-            Expr::Var { .. } => {}
-            other => self.expr(other),
-        }
-    }
-}
-
 /// A walk over a syntax tree.
 pub(crate) trait Visitor {
     /// Called for every expression; goes on with [`Visitor::children`].
@@ -465,13 +450,13 @@ pub(crate) trait Visitor {
             Rule::Spec { head, bodies, .. } => {
                 match head {
                     RuleHead::Compr { refr, assign, .. } => {
-                        self.head(refr);
+                        self.indexes(refr);
                         if let Some(assign) = assign {
                             self.expr(&assign.value);
                         }
                     }
                     RuleHead::Set { refr, key, .. } => {
-                        self.head(refr);
+                        self.indexes(refr);
                         if let Some(key) = key {
                             self.expr(key);
                         }
@@ -493,15 +478,16 @@ pub(crate) trait Visitor {
         }
     }
 
-    /// The variable parts of a rule's name.
-    fn head(&mut self, refr: &Expr) {
-        match refr {
-            Expr::RefDot { refr, .. } => self.head(refr),
+    /// The variable parts of a reference, or of a rule's name.
+    fn indexes(&mut self, expr: &Expr) {
+        match expr {
+            Expr::RefDot { refr, .. } => self.indexes(refr),
             Expr::RefBrack { refr, index, .. } => {
-                self.head(refr);
+                self.indexes(refr);
                 self.expr(index);
             }
-            _ => {}
+            Expr::Var { .. } => {}
+            other => self.expr(other),
         }
     }
 

@@ -143,19 +143,6 @@ impl Kinds {
             named: BTreeSet<String>,
             all: bool,
         }
-        impl Lookups<'_> {
-            fn indexes(&mut self, expr: &Expr) {
-                match expr {
-                    Expr::RefDot { refr, .. } => self.indexes(refr),
-                    Expr::RefBrack { refr, index, .. } => {
-                        self.indexes(refr);
-                        self.expr(index);
-                    }
-                    Expr::Var { .. } => {}
-                    other => self.expr(other),
-                }
-            }
-        }
         impl Visitor for Lookups<'_> {
             fn expr(&mut self, expr: &Expr) {
                 let mut steps = constant_steps(expr);
