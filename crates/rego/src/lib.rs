@@ -6,9 +6,9 @@
 //! ```
 //!
 //! regorus evaluates; everything that it leaves open is closed here: what is refused before it is
-//! parsed ([`mod@text`]), written otherwise ([`mod@rewrite`]) or refused before it is evaluated ([`mod@check`]), what its builtins may do ([`mod@builtins`]),
-//! and how long an evaluation may take ([`mod@evaluate`]). `docs/rego.md` says how its answers differ
-//! from OPA's.
+//! parsed (`text`), written otherwise (`rewrite`), or refused before it is evaluated (`check`), what
+//! its builtins may do (`builtins`) and answer (`opa`), and how long an evaluation may take
+//! (`evaluate`). `docs/rego.md` says how its answers differ from OPA's.
 
 mod answer;
 mod builtins;

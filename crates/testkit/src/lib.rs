@@ -47,7 +47,7 @@ pub struct Found {
     /// What the webhook would find, in the same form; none for a policy that is for the linter only.
     pub admission_violations: Option<Vec<String>>,
     /// The same for the objects with defaults filled in: then less is absent, so that a pointer may
-    /// lead further, and [`without_pointers`] is what must be equal.
+    /// lead further, and what must be equal is the rest.
     pub defaulted_violations: Option<Vec<String>>,
 }
 
