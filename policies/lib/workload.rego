@@ -186,3 +186,13 @@ _image_matches(image, pattern) if {
 	contains(pattern, "*")
 	glob.match(pattern, ["/"], image)
 }
+
+# METADATA
+# description: Whether a text is one of the patterns, in which `*` is any number of characters but `/`.
+matches_any(text, patterns) if {
+	text in patterns
+} else if {
+	some pattern in patterns
+	contains(pattern, "*")
+	glob.match(pattern, ["/"], text)
+}

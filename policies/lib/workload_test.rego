@@ -123,3 +123,9 @@ test_resource_amounts if {
 	workload.resource_amounts(pod, "nvidia.com/gpu") == [1, "2"]
 	workload.resource_amounts({}, "nvidia.com/gpu") == []
 }
+
+test_matches_any if {
+	workload.matches_any("1.2-SNAPSHOT", ["main", "*-SNAPSHOT"])
+	workload.matches_any("main", ["main"])
+	not workload.matches_any("1.2", ["main", "*-SNAPSHOT"])
+}

@@ -113,16 +113,8 @@ _stale(reference, holder, field) := [policy, tag] if {
 _is_mutable(tag) if {
 	tag == "latest"
 } else if {
-	tag in input.parameters.mutable
-} else if {
-	some pattern in _patterns
-	glob.match(pattern, ["/"], tag)
+	workload.matches_any(tag, input.parameters.mutable)
 }
-
-_patterns := [pattern |
-	some pattern in input.parameters.mutable
-	contains(pattern, "*")
-]
 
 # What the API server fills in; a name that is none has no tag for it.
 # Source: SetDefaults_Container in pkg/apis/core/v1/defaults.go.

@@ -63,6 +63,10 @@ pub(crate) const FUNCTIONS: &[(&str, u8, Function)] = &[
         })
     }),
     ("labels", 1, |a| one(a, |review| labels(review).cloned())),
+    ("matches_any", 2, |a| match a {
+        [Value::String(text), patterns] => matches_any(text, patterns),
+        _ => wrong(),
+    }),
     ("name", 1, |a| {
         one(a, |item| match field(item, "name") {
             Some(name @ Value::String(_)) => Some(name.clone()),
@@ -324,6 +328,23 @@ fn is_registry(step: &str) -> bool {
 
 /// Whether one of the patterns is the image, or what it lies in.
 fn matches(image: &str, patterns: &Value) -> Result<Option<Value>> {
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    any(patterns, |pattern| {
+        Ok(image.strip_prefix(pattern).is_some_and(is_below)
+            || (pattern.contains('*')
+                && (globs(&format!("{pattern}/**"), image)? || globs(pattern, image)?)))
+    })
+}
+
+/// Whether one of the patterns is the text.
+fn matches_any(text: &str, patterns: &Value) -> Result<Option<Value>> {
+    any(patterns, |pattern| {
+        Ok(pattern == text || (pattern.contains('*') && globs(pattern, text)?))
+    })
+}
+
+/// True where one of the patterns fits, and undefined else.
+fn any(patterns: &Value, fits: impl Fn(&str) -> Result<bool>) -> Result<Option<Value>> {
     let patterns: Vec<&Value> = match patterns {
         Value::Array(items) => items.iter().collect(),
         Value::Set(items) => items.iter_sorted().collect(),
@@ -334,21 +355,17 @@ fn matches(image: &str, patterns: &Value) -> Result<Option<Value>> {
         let Value::String(pattern) = pattern else {
             bail!("a pattern must be a text");
         };
-        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
-        if image.strip_prefix(pattern.as_ref()).is_some_and(is_below) {
+        if fits(pattern)? {
             return Ok(Some(Value::Bool(true)));
-        }
-        if pattern.contains('*') {
-            for glob in [format!("{pattern}/**"), pattern.to_string()] {
-                let delimiters = Value::from(vec![Value::from("/")]);
-                let arguments = [Value::from(glob), delimiters, Value::from(image)];
-                if crate::opa::glob_match(&arguments)? == Value::Bool(true) {
-                    return Ok(Some(Value::Bool(true)));
-                }
-            }
         }
     }
     Ok(None)
+}
+
+fn globs(pattern: &str, text: &str) -> Result<bool> {
+    let delimiters = Value::from(vec![Value::from("/")]);
+    let arguments = [Value::from(pattern), delimiters, Value::from(text)];
+    Ok(crate::opa::glob_match(&arguments)? == Value::Bool(true))
 }
 
 #[cfg(test)]
@@ -426,6 +443,7 @@ mod tests {
                     same(programs, name, json!([image]));
                 }
                 same(programs, "image_matches", json!([image, [pattern, "ghcr.io/*"]]));
+                same(programs, "matches_any", json!([image, [pattern, "a*"]]));
             });
         }
     }
