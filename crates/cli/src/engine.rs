@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stagegate_config::PolicyDirs;
+use stagegate_config::{ConfigError, PolicyDirs};
 use stagegate_core::{Door, Enforcement, Engine, EngineError, Mark, Meta, Policy, Settings, Stage};
 use stagegate_manifest::Sources;
-use stagegate_rego::{Folder, LoadError, PolicyFile, Unsupported};
+use stagegate_rego::{Folder, LoadError, Loaded, PolicyFile, Unsupported};
 use stagegate_render::{Failure, Tree};
 
 use crate::args::Brought;
@@ -19,6 +19,8 @@ use crate::output::tell;
 pub(crate) struct Policies {
     all: Vec<Box<dyn Policy>>,
     unsupported: Vec<Unsupported>,
+    /// The folders of what is brought along, absolute.
+    folders: BTreeSet<PathBuf>,
 }
 
 /// A folder of policies, and where it is named.
@@ -29,12 +31,13 @@ struct Named {
 
 impl Policies {
     /// The native policies and the bundled ones.
-    pub(crate) fn own() -> Policies {
+    fn own() -> Policies {
         let mut all = stagegate_policies::all();
         all.extend(stagegate_rego::bundled());
         Policies {
             all,
             unsupported: Vec::new(),
+            folders: BTreeSet::new(),
         }
     }
 
@@ -47,13 +50,7 @@ impl Policies {
     ) -> Result<Policies, Error> {
         let mut policies = Policies::own();
         let sources = tree.sources();
-        let mut packages: Vec<String> = brought.packages.clone();
-        if packages.is_empty() {
-            packages.clone_from(&configured.packages);
-        }
-        if packages.is_empty() {
-            packages.push("main".to_owned());
-        }
+        let packages = packages(&brought.packages, &configured.packages);
         let typed = brought.folders.iter().map(|path| Named {
             path: path.clone(),
             mark: None,
@@ -62,7 +59,6 @@ impl Policies {
             path: folder.join(path),
             mark: Some(*mark),
         });
-        let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
         let mut marks: Vec<(String, Mark)> = Vec::new();
         for named in typed.chain(written) {
             // Named twice, on the command line and in the configuration, it is one folder all the
@@ -70,22 +66,11 @@ impl Policies {
             if named
                 .path
                 .canonicalize()
-                .is_ok_and(|path| !seen.insert(path))
+                .is_ok_and(|path| !policies.folders.insert(path))
             {
                 continue;
             }
-            let files = read(&named, tree)?;
-            let loaded = stagegate_rego::load(&Folder {
-                files,
-                packages: packages.clone(),
-            });
-            let loaded = loaded.map_err(|errors| Error::Policies {
-                errors,
-                sources: Arc::clone(sources),
-            })?;
-            for notice in &loaded.notices {
-                tell_notice(notice, sources);
-            }
+            let loaded = load(read(&named, tree)?, &packages, sources)?;
             if loaded.policies.is_empty() {
                 return Err(nothing_in(&named, &packages, sources));
             }
@@ -127,6 +112,13 @@ impl Policies {
     /// What is known of each.
     pub(crate) fn metas(&self) -> impl Iterator<Item = &Meta> {
         self.all.iter().map(|policy| policy.meta())
+    }
+
+    /// The folders of what is brought along that lie below the linted one, relative to it.
+    pub(crate) fn folders_below(&self, tree: &Tree) -> Vec<String> {
+        let below = |path: &&PathBuf| path.starts_with(tree.root()) && *path != tree.root();
+        let folders = self.folders.iter().filter(below);
+        folders.map(|path| tree.relative(path)).collect()
     }
 
     /// The engine of all of them, configured, and those among them that it cannot evaluate.
@@ -173,26 +165,38 @@ pub(crate) fn not_judged<'s>(
     .collect()
 }
 
-/// The folders of policies that lie below the linted one, relative to it.
-pub(crate) fn folders_below(
-    tree: &Tree,
-    brought: &Brought,
-    configured: &PolicyDirs,
-    folder: &Path,
-) -> Vec<String> {
-    let typed = brought.folders.iter().cloned();
-    let written = configured.folders.iter().map(|(path, _)| folder.join(path));
-    let absolute = typed
-        .chain(written)
-        .filter_map(|path| path.canonicalize().ok());
-    absolute
-        .filter(|path| path.starts_with(tree.root()) && path != tree.root())
-        .map(|path| tree.relative(&path))
-        .collect()
+/// The packages of policies in conftest's form: those that are typed, else those that are configured,
+/// else `main`.
+pub(crate) fn packages(typed: &[String], configured: &[String]) -> Vec<String> {
+    let named = if typed.is_empty() { configured } else { typed };
+    if named.is_empty() {
+        vec!["main".to_owned()]
+    } else {
+        named.to_vec()
+    }
 }
 
-/// Says on standard error what is worth knowing of policies.
-pub(crate) fn tell_notice(notice: &LoadError, sources: &Sources) {
+/// Loads policies, and says on standard error what is worth knowing of them.
+pub(crate) fn load(
+    files: Vec<PolicyFile>,
+    packages: &[String],
+    sources: &Arc<Sources>,
+) -> Result<Loaded, Error> {
+    let folder = Folder {
+        files,
+        packages: packages.to_vec(),
+    };
+    let loaded = stagegate_rego::load(&folder).map_err(|errors| Error::Policies {
+        errors,
+        sources: Arc::clone(sources),
+    })?;
+    for notice in &loaded.notices {
+        tell_notice(notice, sources);
+    }
+    Ok(loaded)
+}
+
+fn tell_notice(notice: &LoadError, sources: &Sources) {
     let place = sources.locate(notice.mark);
     let place = place.map_or_else(String::new, |at| {
         format!("{}:{}:{}: ", at.path, at.line, at.column)
@@ -215,14 +219,19 @@ fn nothing_in(named: &Named, packages: &[String], sources: &Arc<Sources>) -> Err
     );
     match named.mark {
         None => Error::Usage(message),
-        Some(mark) => Error::Config {
-            errors: vec![stagegate_config::ConfigError {
-                mark,
-                message,
-                help: None,
-            }],
-            sources: Arc::clone(sources),
-        },
+        Some(mark) => in_configuration(mark, message, sources),
+    }
+}
+
+/// A mistake at a place of the configuration.
+fn in_configuration(mark: Mark, message: String, sources: &Arc<Sources>) -> Error {
+    Error::Config {
+        errors: vec![ConfigError {
+            mark,
+            message,
+            help: None,
+        }],
+        sources: Arc::clone(sources),
     }
 }
 
@@ -241,14 +250,10 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
             path: path.to_owned(),
             source,
         },
-        Some(mark) => Error::Config {
-            errors: vec![stagegate_config::ConfigError {
-                mark,
-                message: format!("cannot read {}: {source}", path.display()),
-                help: None,
-            }],
-            sources: Arc::clone(tree.sources()),
-        },
+        Some(mark) => {
+            let message = format!("cannot read {}: {source}", path.display());
+            in_configuration(mark, message, tree.sources())
+        }
     };
     let mut paths = Vec::new();
     let mut visited = BTreeSet::new();
@@ -284,7 +289,7 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
 
 /// The files that policies can stand in. Links are followed, as they are where a ConfigMap is
 /// mounted; what is hidden is not looked at.
-pub(crate) fn collect(
+fn collect(
     folder: &Path,
     paths: &mut Vec<PathBuf>,
     visited: &mut BTreeSet<PathBuf>,

@@ -131,25 +131,13 @@ fn snippet(source: &Source, location: &Location, redactions: &Redactions) -> Opt
 pub(crate) fn complain(error: &Error) {
     match error {
         Error::Config { errors, sources } => {
-            for error in errors {
-                complain_of(
-                    "config",
-                    error.mark,
-                    &error.message,
-                    error.help.as_deref(),
-                    sources,
-                );
+            for e in errors {
+                complain_of("config", e.mark, &e.message, e.help.as_deref(), sources);
             }
         }
         Error::Policies { errors, sources } => {
-            for error in errors {
-                complain_of(
-                    "policy",
-                    error.mark,
-                    &error.message,
-                    error.help.as_deref(),
-                    sources,
-                );
+            for e in errors {
+                complain_of("policy", e.mark, &e.message, e.help.as_deref(), sources);
             }
         }
         _ => tell(&printable(&format!("error: {error}"))),

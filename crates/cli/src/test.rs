@@ -1,7 +1,6 @@
 //! Tests of policies: Rego's own, folders of cases, and Gatekeeper's suites.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stagegate_core::Policy;
@@ -11,7 +10,7 @@ use stagegate_report::{TestCoverage, TestReport, TestResult, TestStatus};
 use stagegate_testkit::{Case, Outcome, suites};
 
 use crate::args::{Test, TestFormat};
-use crate::engine::{self, Policies, files_of};
+use crate::engine::{self, files_of};
 use crate::error::Error;
 use crate::output::to_stdout;
 
@@ -25,11 +24,9 @@ pub(crate) fn run(test: &Test) -> Result<u8, Error> {
     let mut report = TestReport::default();
     rego(&files, &tree, &mut report)?;
     cases(test, &files, &tree, &mut report)?;
-    for path in suite_files(&test.path) {
-        let shown = tree.relative(&path.canonicalize().unwrap_or(path.clone()));
-        report
-            .tests
-            .extend(suites(&path, &shown).into_iter().map(result));
+    for file in files.iter().filter(|file| is_yaml(&file.path)) {
+        let found = suites(&test.path.join(&file.path), &file.source.path);
+        report.tests.extend(found.into_iter().map(result));
     }
     if report.tests.is_empty() {
         return Err(Error::Usage(format!(
@@ -49,11 +46,7 @@ pub(crate) fn run(test: &Test) -> Result<u8, Error> {
 /// The rules whose names begin with `test_`.
 fn rego(files: &[PolicyFile], tree: &Tree, report: &mut TestReport) -> Result<(), Error> {
     let folder = Folder {
-        files: files
-            .iter()
-            .filter(|f| is_rego_or_data(&f.path))
-            .map(copy)
-            .collect(),
+        files: rego_or_data(files),
         packages: Vec::new(),
     };
     let tested = stagegate_rego::test(&folder).map_err(|errors| Error::Policies {
@@ -90,17 +83,14 @@ fn rego(files: &[PolicyFile], tree: &Tree, report: &mut TestReport) -> Result<()
     Ok(())
 }
 
-fn is_rego_or_data(path: &str) -> bool {
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    name.ends_with(".rego") || matches!(name, "data.yaml" | "data.yml" | "data.json")
-}
-
-fn copy(file: &PolicyFile) -> PolicyFile {
-    PolicyFile {
-        path: file.path.clone(),
-        file: file.file,
-        source: Arc::clone(&file.source),
-    }
+/// The files that Rego and its tests stand in, without templates and suites.
+fn rego_or_data(files: &[PolicyFile]) -> Vec<PolicyFile> {
+    let is_meant = |file: &&PolicyFile| {
+        let path = file.path.as_str();
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        name.ends_with(".rego") || matches!(name, "data.yaml" | "data.yml" | "data.json")
+    };
+    files.iter().filter(is_meant).cloned().collect()
 }
 
 /// The folders `<policy>/{allow,deny}-…`, for policies of the folder, those that are brought along,
@@ -116,23 +106,16 @@ fn cases(
         return Ok(());
     }
     let brought = policies(test, files, tree)?;
-    let own = Policies::own();
-    let known: BTreeSet<String> = own
-        .metas()
-        .map(|meta| meta.id.to_string())
-        .chain(brought.iter().map(|policy| policy.meta().id.to_string()))
-        .collect();
+    // What is tested may be what comes with the program: the file there is the one that is meant.
+    let tested: BTreeSet<&str> = brought.iter().map(|policy| &*policy.meta().id).collect();
     let all = || -> Vec<Box<dyn Policy>> {
         let mut all = stagegate_testkit::policies();
-        let is_new =
-            |policy: &&Arc<dyn Policy>| !all.iter().any(|own| own.meta().id == policy.meta().id);
-        // What is tested may be what comes with the program: the file there is the one that is meant.
-        let (new, same): (Vec<_>, Vec<_>) = brought.iter().partition(is_new);
-        all.retain(|own| !same.iter().any(|policy| policy.meta().id == own.meta().id));
-        let tested = new.into_iter().chain(same);
-        all.extend(tested.map(|policy| Box::new(Arc::clone(policy)) as Box<dyn Policy>));
+        all.retain(|own| !tested.contains(&*own.meta().id));
+        let brought = brought.iter().map(Arc::clone);
+        all.extend(brought.map(|policy| Box::new(policy) as Box<dyn Policy>));
         all
     };
+    let known: BTreeSet<String> = all().iter().map(|p| p.meta().id.to_string()).collect();
     for case in found {
         let outcome = if known.contains(&case.policy) {
             match case.run(&all) {
@@ -167,45 +150,21 @@ fn cases(
 
 /// The policies that the tests bring along.
 fn policies(test: &Test, files: &[PolicyFile], tree: &Tree) -> Result<Vec<Arc<dyn Policy>>, Error> {
-    let mut packages = test.brought.packages.clone();
-    if packages.is_empty() {
-        packages.push("main".to_owned());
-    }
-    let own = files.iter().filter(|f| is_rego_or_data(&f.path)).map(copy);
-    let mut folders = vec![own.collect::<Vec<_>>()];
+    let packages = engine::packages(&test.brought.packages, &[]);
+    let mut folders = vec![rego_or_data(files)];
     for path in &test.brought.folders {
         folders.push(files_of(path, tree)?);
     }
     let mut all = Vec::new();
     for files in folders {
-        let folder = Folder {
-            files,
-            packages: packages.clone(),
-        };
-        let loaded = stagegate_rego::load(&folder).map_err(|errors| Error::Policies {
-            errors,
-            sources: Arc::clone(tree.sources()),
-        })?;
-        for notice in &loaded.notices {
-            engine::tell_notice(notice, tree.sources());
-        }
+        let loaded = engine::load(files, &packages, tree.sources())?;
         all.extend(loaded.policies.into_iter().map(|policy| policy.policy));
     }
     Ok(all)
 }
 
-/// The YAML files in which suites may stand, sorted.
-fn suite_files(folder: &Path) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    let mut visited = BTreeSet::new();
-    // What cannot be read was told when the folder was read.
-    let _ = engine::collect(folder, &mut paths, &mut visited);
-    paths.retain(|path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        matches!(extension, Some("yaml" | "yml"))
-    });
-    paths.sort();
-    paths
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
 fn result(test: stagegate_testkit::Test) -> TestResult {

@@ -4,14 +4,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stagegate_config::{Config, FILE_NAME, PolicyDirs};
+use stagegate_config::{Config, FILE_NAME};
 use stagegate_core::StageName;
 use stagegate_lint::{Progress, Repository};
 use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Renderer, Tree};
 use stagegate_repo::{Layout, LayoutError};
 
 use crate::args::{Brought, Source};
-use crate::engine::{self, Policies};
+use crate::engine::Policies;
 use crate::error::Error;
 
 /// What a command works on.
@@ -153,44 +153,38 @@ pub(crate) fn configure(
     path: Option<&Path>,
     brought: &Brought,
 ) -> Result<Configured, Error> {
-    let Some(path) = path else {
-        let nowhere = PolicyDirs::default();
-        let policies = Policies::with(brought, &nowhere, Path::new("."), tree)?;
-        let policy_folders = engine::folders_below(tree, brought, &nowhere, Path::new("."));
-        let config = Config {
-            policy_folders,
-            ..Config::default()
+    let mut folder = Path::new(".");
+    let mut written = None;
+    if let Some(path) = path {
+        let read_error = |source| Error::Read {
+            path: path.to_owned(),
+            source,
         };
-        return Ok(Configured { config, policies });
+        let absolute = path.canonicalize().map_err(read_error)?;
+        written = Some(if absolute.starts_with(tree.root()) {
+            tree.read(&tree.relative(&absolute)).map_err(read_error)?
+        } else {
+            let bytes = std::fs::read(path).map_err(read_error)?;
+            tree.named(tree.add(&path.to_string_lossy(), bytes))
+                .map_err(read_error)?
+        });
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        folder = parent.unwrap_or(folder);
+    }
+    let configured = written
+        .as_ref()
+        .map(|(file, source)| Config::policy_dirs(*file, source));
+    let policies = Policies::with(brought, &configured.unwrap_or_default(), folder, tree)?;
+    let config = match written {
+        Some((file, source)) => Config::read(file, &source, policies.metas()),
+        None => Ok(Config::default()),
     };
-    let read_error = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let sources = tree.sources();
-    let absolute = path.canonicalize().map_err(read_error)?;
-    let (file, source) = if absolute.starts_with(tree.root()) {
-        tree.read(&tree.relative(&absolute)).map_err(read_error)?
-    } else {
-        let bytes = std::fs::read(path).map_err(read_error)?;
-        tree.named(tree.add(&path.to_string_lossy(), bytes))
-            .map_err(read_error)?
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let configured = Config::policy_dirs(file, &source);
-    let policies = Policies::with(brought, &configured, folder, tree)?;
-    let config = Config::read(file, &source, policies.metas()).map_err(|errors| Error::Config {
+    let config = config.map_err(|errors| Error::Config {
         errors,
-        sources: Arc::clone(sources),
+        sources: Arc::clone(tree.sources()),
     })?;
-    let policy_folders = engine::folders_below(tree, brought, &configured, folder);
     let config = Config {
-        policy_folders,
+        policy_folders: policies.folders_below(tree),
         ..config
     };
     Ok(Configured { config, policies })

@@ -100,19 +100,13 @@ pub struct Ask {
     pub subresource: &'static str,
 }
 
-impl Meta {
-    /// The metadata of a native policy, with the commonest choices: its manual is the documentation
-    /// of its source, it takes objects of every kind one by one, and warns.
-    pub fn native(
-        id: &'static str,
-        category: &'static str,
-        title: &'static str,
-        source: &str,
-    ) -> Meta {
+impl Default for Meta {
+    /// The commonest choices: it takes objects of every kind one by one, and warns.
+    fn default() -> Self {
         Meta {
-            id: Cow::Borrowed(id),
-            title: Cow::Borrowed(title),
-            category: Cow::Borrowed(category),
+            id: Cow::Borrowed(""),
+            title: Cow::Borrowed(""),
+            category: Cow::Borrowed(""),
             severity: Severity::Medium,
             enforcement: Enforcement::Warn,
             production: None,
@@ -125,13 +119,32 @@ impl Meta {
             offline: false,
             parameters: Parameters::new(),
             help: Cow::Borrowed(""),
-            manual: Cow::Owned(Self::manual_of_source(source)),
+            manual: Cow::Borrowed(""),
             controls: Vec::new(),
             always: false,
             guarded: false,
             by_namespace: false,
             brought: false,
             version: 0,
+        }
+    }
+}
+
+impl Meta {
+    /// The metadata of a native policy, with the commonest choices: its manual is the documentation
+    /// of its source.
+    pub fn native(
+        id: &'static str,
+        category: &'static str,
+        title: &'static str,
+        source: &str,
+    ) -> Meta {
+        Meta {
+            id: Cow::Borrowed(id),
+            title: Cow::Borrowed(title),
+            category: Cow::Borrowed(category),
+            manual: Cow::Owned(Self::manual_of_source(source)),
+            ..Meta::default()
         }
     }
 

@@ -179,12 +179,6 @@ impl Exhaustion {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         *times.entry(policy.to_owned()).or_default() += 1;
     }
-
-    /// Whether no policy has used up its budget yet.
-    pub fn is_empty(&self) -> bool {
-        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        times.is_empty()
-    }
 }
 
 /// The engine's answer.

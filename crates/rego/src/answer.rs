@@ -7,8 +7,25 @@ use stagegate_core::{
     Context, Enforcement, Object, Place, Pointer, PolicyError, Related, Violation,
 };
 
-use crate::convert::field;
+use crate::convert::{field, object_of};
+use crate::evaluate::Program;
 use crate::secrets;
+
+/// What the rule `violation` of a program says about an object, for an input of these fields.
+///
+/// # Errors
+/// If it cannot be evaluated, or says what is no violation.
+pub(crate) fn of_rule(
+    cx: &Context<'_>,
+    object: &Object,
+    program: &Program,
+    rule: &str,
+    fields: Vec<(&'static str, Value)>,
+) -> Result<Vec<Violation>, PolicyError> {
+    let answer = program.evaluate(rule, object_of(fields));
+    let answer = answer.map_err(|error| secrets::hide_in_error(object, error))?;
+    violations(cx, object, "violation", &answer)
+}
 
 /// What a set or an array of messages says about an object.
 ///

@@ -11,7 +11,7 @@ use stagegate_manifest::{Sources, decode};
 
 use crate::LoadError;
 use crate::evaluate::Program;
-use crate::folder::{category, closure, own_policy, stem};
+use crate::folder::{category, closures, own_policy, stem};
 use crate::metadata::Metadata;
 use crate::module::{At, Dialect, Module, Place};
 use crate::own::{self, OwnPolicy};
@@ -61,9 +61,8 @@ impl Bundled {
             .chain(libraries().cloned())
             .collect();
         let all: Vec<&Module> = modules.iter().map(AsRef::as_ref).collect();
-        let used = closure(&all, 0)
-            .into_iter()
-            .map(|i| Arc::clone(&modules[i]));
+        let used = closures(&all).into_iter().next().unwrap_or_default();
+        let used = used.into_iter().map(|i| Arc::clone(&modules[i]));
         let program = Arc::new(Program::new(used.collect(), Value::Undefined));
         let metadata = Metadata::read(self.text, &own.place);
         let metadata = metadata.map_err(|e| errors.push(e)).ok()?;

@@ -513,11 +513,9 @@ pub(crate) trait Visitor {
                     collection,
                     ..
                 } => {
-                    if let Some(key) = key {
-                        self.expr(key);
+                    for part in key.iter().chain([value, collection]) {
+                        self.expr(part);
                     }
-                    self.expr(value);
-                    self.expr(collection);
                 }
                 Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expr(expr),
                 Literal::Every { domain, query, .. } => {
@@ -591,11 +589,9 @@ pub(crate) trait Visitor {
                 collection,
                 ..
             } => {
-                if let Some(key) = key {
-                    self.expr(key);
+                for part in key.iter().chain([value, collection]) {
+                    self.expr(part);
                 }
-                self.expr(value);
-                self.expr(collection);
             }
         }
     }

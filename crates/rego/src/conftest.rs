@@ -15,7 +15,7 @@ use crate::answer;
 use crate::convert::Request;
 use crate::evaluate::Program;
 use crate::metadata::Metadata;
-use crate::module::{Module, steps};
+use crate::module::{Module, rule_name, steps};
 use crate::own;
 use crate::secrets::hide_in_error;
 
@@ -76,7 +76,7 @@ fn definitions(module: &Module) -> impl Iterator<Item = Definition> {
     let rules = module.ast.policy.iter().enumerate();
     rules.filter_map(|(i, rule)| {
         let is_default = matches!(rule.as_ref(), Rule::Default { .. });
-        let name = module.rules().find(|(_, r)| *r == rule)?.0;
+        let name = rule_name(rule)?;
         let [name] = name.as_slice() else {
             return None;
         };
@@ -186,7 +186,7 @@ impl ConftestPolicy {
                 scope: Scope::Object,
                 matches,
                 manual: Cow::Owned(own::manual(&text("description").unwrap_or_default())),
-                ..Meta::native("", "", "", "")
+                ..Meta::default()
             },
             program,
             module,

@@ -29,6 +29,7 @@ pub struct Folder {
 }
 
 /// A file of the folder.
+#[derive(Clone)]
 pub struct PolicyFile {
     /// Its path below the folder, with `/`.
     pub path: String,
@@ -108,16 +109,12 @@ impl Loading {
 
     /// The bundled helpers that are imported, unless the folder has its own under their names.
     fn libraries(&mut self) {
+        let of_all = self.modules.iter().map(|(_, module)| references(module));
+        let wanted: BTreeSet<Vec<String>> = of_all.flatten().collect();
         for library in bundled::libraries() {
-            let own = self
-                .modules
-                .iter()
-                .any(|(_, m)| m.package == library.package);
-            let is_used = self.modules.iter().any(|(_, module)| {
-                references(module)
-                    .iter()
-                    .any(|path| path.starts_with(&library.package))
-            });
+            let package = &library.package;
+            let own = self.modules.iter().any(|(_, m)| m.package == *package);
+            let is_used = wanted.iter().any(|path| path.starts_with(package));
             if is_used && !own {
                 let path = library.name.clone();
                 self.modules.push((path, Arc::clone(library)));
@@ -196,7 +193,8 @@ impl Loading {
         self.loaded
             .notices
             .extend(all.iter().flat_map(|module| check::notices(module)));
-        let mut programs: BTreeMap<BTreeSet<usize>, Arc<Program>> = BTreeMap::new();
+        let closures = closures(&all);
+        let mut programs: BTreeMap<&BTreeSet<usize>, Arc<Program>> = BTreeMap::new();
         for (i, (path, module)) in self.modules.clone().iter().enumerate() {
             let metadata = match Metadata::read(&module.original, &module.place) {
                 Ok(metadata) => metadata,
@@ -225,8 +223,8 @@ impl Loading {
                 self.not_taken(module, &package);
                 continue;
             }
-            let used = closure(&all, i);
-            let program = programs.entry(used.clone()).or_insert_with(|| {
+            let used = &closures[i];
+            let program = programs.entry(used).or_insert_with(|| {
                 let modules = used.iter().map(|i| Arc::clone(&modules[*i])).collect();
                 Arc::new(Program::new(modules, self.data.clone()))
             });
@@ -269,7 +267,7 @@ impl Loading {
                  packages that policies are taken from"
             ),
             help: Some(format!(
-                "lint with --namespace {package}, or move it into lib/"
+                "lint with --rego-package {package}, or move it into lib/"
             )),
         };
         self.loaded.notices.push(error);
@@ -411,28 +409,32 @@ pub(crate) fn brought(meta: &mut Meta, modules: &[Arc<Module>], besides: &[u8]) 
     meta.version = texts.fold(xxh3_64(besides), |sum, hash| sum.rotate_left(5) ^ hash);
 }
 
-/// A module, those of its package, and what they refer to, in turn.
-pub(crate) fn closure(modules: &[&Module], start: usize) -> BTreeSet<usize> {
-    let mut found = BTreeSet::new();
-    let mut ahead = vec![start];
-    while let Some(next) = ahead.pop() {
-        if !found.insert(next) {
-            continue;
-        }
-        let module = modules[next];
+/// For each module: itself, those of its package, and what they refer to, in turn.
+pub(crate) fn closures(modules: &[&Module]) -> Vec<BTreeSet<usize>> {
+    let used = modules.iter().map(|module| {
         let mut wanted = references(module);
         wanted.insert(module.package.clone());
-        for (i, other) in modules.iter().enumerate() {
-            let package = &other.package;
-            let is_wanted = wanted
+        let is_wanted = |package: &Vec<String>| {
+            wanted
                 .iter()
-                .any(|path| path.starts_with(package) || package.starts_with(path));
-            if is_wanted && !found.contains(&i) {
-                ahead.push(i);
+                .any(|path| path.starts_with(package) || package.starts_with(path))
+        };
+        let others = modules.iter().enumerate();
+        let used = others.filter(|(_, other)| is_wanted(&other.package));
+        used.map(|(i, _)| i).collect()
+    });
+    let used: Vec<Vec<usize>> = used.collect();
+    let closure = |start| {
+        let mut found = BTreeSet::new();
+        let mut ahead = vec![start];
+        while let Some(next) = ahead.pop() {
+            if found.insert(next) {
+                ahead.extend(&used[next]);
             }
         }
-    }
-    found
+        found
+    };
+    (0..modules.len()).map(closure).collect()
 }
 
 /// The paths below `data` that a module names.

@@ -8,17 +8,16 @@ use std::sync::Arc;
 
 use stagegate_core::{
     Context, Enforcement, FileId, KindPattern, Labels, Mark, Matches, Meta, Node, Object,
-    Parameters, Policy, PolicyError, Scope, Severity, Violation, selects,
+    Parameters, Policy, PolicyError, Scope, Violation, selects,
 };
 use stagegate_manifest::Source;
 
 use crate::answer;
-use crate::convert::{Request, namespace_of, object_of};
+use crate::convert::{Request, namespace_of};
 use crate::evaluate::Program;
 use crate::folder::brought;
 use crate::module::{Dialect, Module, Place};
 use crate::own::{self, Sees};
-use crate::secrets::hide_in_error;
 use crate::text::Purpose;
 use crate::{LoadError, Unsupported, check, did_you_mean};
 
@@ -123,8 +122,7 @@ impl Template {
             title: Cow::Owned(title.to_owned()),
             category: Cow::Borrowed("gatekeeper"),
             manual: Cow::Owned(own::manual(annotation("description").unwrap_or_default())),
-            severity: Severity::Medium,
-            ..Meta::native("", "", "", "")
+            ..Meta::default()
         };
         let schema = ["spec", "crd", "spec", "validation", "openAPIV3Schema"];
         let schema = document
@@ -563,9 +561,7 @@ impl Policy for Constraint {
             ("parameters", answer::parameters(cx)),
         ];
         fields.extend(self.sees.fields(cx, object));
-        let answer = self.program.evaluate(&self.rule, object_of(fields));
-        let answer = answer.map_err(|error| hide_in_error(object, error))?;
-        answer::violations(cx, object, "violation", &answer)
+        answer::of_rule(cx, object, &self.program, &self.rule, fields)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use stagegate_core::{Mark, Node, Value};
+use stagegate_core::{Node, Value};
 use stagegate_manifest::{Format, Profile, Source, decode};
 
 use crate::LoadError;
-use crate::module::{At, Place};
+use crate::module::Place;
 
 /// The block that stands before a module's package.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Reads the last block before the package; none where there is none.
+    /// Reads the last block before the package; none where there is none. The text is a whole file.
     pub(crate) fn read(text: &str, place: &Place) -> Result<Option<Metadata>, LoadError> {
         let Some(range) = block(text) else {
             return Ok(None);
@@ -45,21 +45,16 @@ impl Metadata {
         let id = sources.add(place.source.path.clone(), decode(yaml.into_bytes()));
         let source: Arc<Source> = sources.get(id).unwrap_or_else(|| Arc::clone(&place.source));
         let loaded = stagegate_manifest::load(file, &source, Format::Yaml, Profile::Kustomize);
-        let translate = |mark: Mark| match place.at {
-            At::Whole => mark,
-            _ => place.mark(text, mark.start as usize, mark.end as usize),
-        };
         if let Some(problem) = loaded.problems.first() {
             return Err(LoadError {
-                mark: translate(problem.mark),
+                mark: problem.mark,
                 message: format!("the METADATA block is no YAML: {}", problem.message),
                 help: None,
             });
         }
-        let Some(mut root) = loaded.documents.into_iter().next() else {
+        let Some(root) = loaded.documents.into_iter().next() else {
             return Ok(None);
         };
-        root.for_each_mark_mut(&mut |mark| *mark = translate(*mark));
         if !matches!(root.value, Value::Object(_)) {
             return Err(LoadError {
                 mark: root.mark,

@@ -12,7 +12,6 @@ use crate::answer;
 use crate::convert::{Kinds, Request, object_of, view};
 use crate::evaluate::Program;
 use crate::metadata::Metadata;
-use crate::secrets::hide_in_error;
 use crate::text::{INDEX, INVENTORY};
 use crate::{LoadError, did_you_mean};
 
@@ -80,9 +79,7 @@ impl Policy for OwnPolicy {
             ("stage", stage(cx.world.stage)),
         ];
         fields.extend(self.sees.fields(cx, object));
-        let answer = self.program.evaluate(&self.rule, object_of(fields));
-        let answer = answer.map_err(|error| hide_in_error(object, error))?;
-        answer::violations(cx, object, "violation", &answer)
+        answer::of_rule(cx, object, &self.program, &self.rule, fields)
     }
 }
 
@@ -129,7 +126,7 @@ fn read(id: &str, category: &str, metadata: &Metadata, mut reader: Reader<'_>) -
         category: Cow::Owned(category.to_owned()),
         enforcement: Enforcement::Deny,
         manual: Cow::Owned(manual(metadata.text("description").unwrap_or_default())),
-        ..Meta::native("", "", "", "")
+        ..Meta::default()
     };
     match metadata.text("title") {
         Some(title) => meta.title = Cow::Owned(title.trim().to_owned()),

@@ -233,11 +233,9 @@ impl Rewriter<'_> {
                 collection,
                 ..
             } => {
-                if let Some(key) = key {
-                    self.operand(key, found);
+                for part in key.iter().chain([value, collection]) {
+                    self.operand(part, found);
                 }
-                self.operand(value, found);
-                self.operand(collection, found);
             }
             Expr::UnaryExpr { expr, .. } => self.operand(expr, found),
             Expr::RefDot { .. } | Expr::RefBrack { .. } => self.indexes(expr, found),

@@ -8,7 +8,7 @@ use stagegate_core::Mark;
 
 use crate::evaluate::Program;
 use crate::folder::{Folder, Loading, is_test};
-use crate::module::Module;
+use crate::module::{Module, rule_name};
 use crate::text::Purpose;
 use crate::{LoadError, check};
 
@@ -83,13 +83,13 @@ pub fn test(folder: &Folder) -> Result<Tested, Vec<LoadError>> {
         return Err(errors);
     }
     let mut tested = Tested::default();
-    let mut lines: BTreeMap<String, (BTreeSet<u32>, BTreeSet<u32>)> = BTreeMap::new();
+    let mut lines = Lines::new();
     for (i, (path, module)) in loading.modules.iter().enumerate() {
         if !is_test(path) {
             continue;
         }
         for (definition, rule) in module.ast.policy.iter().enumerate() {
-            let Some((name, _)) = module.rules().find(|(_, other)| *other == rule) else {
+            let Some(name) = rule_name(rule) else {
                 continue;
             };
             let name = name.join(".");
@@ -112,22 +112,16 @@ pub fn test(folder: &Folder) -> Result<Tested, Vec<LoadError>> {
             });
         }
     }
-    let is_counted = |path: &String| {
-        let of_folder = loading
-            .modules
-            .iter()
-            .find(|(_, module)| module.name == *path);
-        of_folder.is_some_and(|(own, module)| {
-            !is_test(own)
-                && folder
-                    .files
-                    .iter()
-                    .any(|file| file.source.path == module.name)
-        })
-    };
+    // What comes with the program is not the folder's to cover.
+    let counted: BTreeSet<&str> = folder
+        .files
+        .iter()
+        .filter(|file| !is_test(&file.path))
+        .map(|file| file.source.path.as_str())
+        .collect();
     tested.coverage = lines
         .into_iter()
-        .filter(|(path, _)| is_counted(path))
+        .filter(|(path, _)| counted.contains(path.as_str()))
         .map(|(path, (covered, seen))| ModuleCoverage {
             not_covered: seen.difference(&covered).copied().collect(),
             path,
