@@ -7,7 +7,9 @@ use std::sync::Arc;
 use stagegate_config::{Config, FILE_NAME};
 use stagegate_core::StageName;
 use stagegate_lint::{Progress, Repository};
-use stagegate_render::{ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Program, Renderer, Tree};
+use stagegate_render::{
+    ExternalKustomize, KUSTOMIZATION_FILE_NAMES, Kustomize, LoadRestrictions, Program, Tree,
+};
 use stagegate_repo::{Layout, LayoutError};
 
 use crate::args::{Brought, Source};
@@ -98,15 +100,23 @@ impl Workspace {
         for name in &source.stages {
             only.push(chosen(&layout, name)?);
         }
-        let renderer: Box<dyn Renderer> = Box::new(if source.no_external {
+        let external = if source.no_external {
             ExternalKustomize::forbidden()
         } else {
             ExternalKustomize::new(Program::find(std::env::var_os("PATH").as_deref()))
+        };
+        let rules = self.config.kustomize.iter().flat_map(|entry| {
+            let globs = entry.paths.iter().cloned();
+            globs.map(|glob| (glob, entry.reads_any_file))
         });
+        let restrictions = LoadRestrictions {
+            rules: rules.collect(),
+            flux: layout.flux.clone(),
+        };
         Ok(stagegate_lint::render(
             layout,
             &self.tree,
-            &*renderer,
+            &Kustomize::new(external, restrictions),
             &only,
             &self.config.self_urls,
             progress,

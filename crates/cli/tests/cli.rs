@@ -200,9 +200,9 @@ fn policies_and_their_manuals() {
 
 #[test]
 fn without_a_renderer_the_result_is_incomplete() {
-    let forbidden = stagegate(&["lint", "testdata/repos/overlays", "--no-external"]);
+    let forbidden = stagegate(&["lint", "testdata/repos/plugins", "--no-external"]);
     insta::assert_snapshot!(forbidden.screen());
-    let absent = run(&["lint", "testdata/repos/overlays"], "/nonexistent", None);
+    let absent = run(&["lint", "testdata/repos/plugins"], "/nonexistent", None);
     assert_eq!(absent.code, 2);
     assert!(
         absent.stdout.contains("install kustomize"),
@@ -210,13 +210,20 @@ fn without_a_renderer_the_result_is_incomplete() {
         absent.stdout
     );
     let json = run(
-        &["lint", "testdata/repos/overlays", "--format=json"],
+        &["lint", "testdata/repos/plugins", "--format=json"],
         "/nonexistent",
         None,
     );
-    assert_eq!(json.json()["errors"].as_array().unwrap().len(), 3);
-    assert_eq!(json.json()["summary"]["unrendered"], 3);
+    assert_eq!(json.json()["errors"].as_array().unwrap().len(), 2);
+    assert_eq!(json.json()["summary"]["unrendered"], 2);
     assert_eq!(json.code, 2);
+}
+
+/// What is left to kustomize comes back with the places of the user's own files.
+#[test]
+fn what_is_left_to_a_program_is_located_all_the_same() {
+    let run = stagegate(&["lint", "testdata/repos/plugins"]);
+    insta::assert_snapshot!(run.screen());
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Config {
     pub self_urls: Vec<String>,
     /// Paths that are not meant to be judged.
     pub unrendered: Vec<Unrendered>,
+    /// How kustomizations are built; the first that fits decides.
+    pub kustomize: Vec<Kustomize>,
     /// Folders below the linted one that hold policies, and nothing to judge.
     pub policy_folders: Vec<String>,
 }
@@ -71,6 +73,15 @@ pub struct External {
     pub object: Arc<Object>,
     /// The stages that can rely on it; all where none is named.
     pub stages: Vec<String>,
+}
+
+/// How kustomizations are built.
+#[derive(Clone, Debug)]
+pub struct Kustomize {
+    /// The kustomizations that are built, not their bases.
+    pub paths: Vec<PathGlob>,
+    /// Whether they may read files outside of their own folder.
+    pub reads_any_file: bool,
 }
 
 /// Paths that are not meant to be judged.

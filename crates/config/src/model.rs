@@ -58,6 +58,9 @@ pub(crate) struct File {
     /// Paths that are not meant to be judged.
     #[serde(default)]
     pub(crate) unrendered: Vec<Unrendered>,
+    /// How kustomizations are built, by path; the first entry that fits decides.
+    #[serde(default)]
+    pub(crate) kustomize: Vec<Kustomize>,
     /// Full names of users whose requests are warned about at most: they restore what was lost.
     #[serde(default)]
     pub(crate) restore_writers: Vec<String>,
@@ -312,6 +315,29 @@ pub(crate) struct External {
     /// The stages that can rely on it. Default: all.
     #[serde(default)]
     pub(crate) stages: Vec<String>,
+}
+
+/// How kustomizations are built.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Kustomize {
+    /// Globs of the kustomizations that are built, not of their bases.
+    #[schemars(length(min = 1))]
+    pub(crate) paths: Vec<String>,
+    /// Which files they may read. Default: `none` below the `path` of a Flux Kustomization,
+    /// `rootOnly` elsewhere.
+    pub(crate) load_restrictions: LoadRestrictions,
+}
+
+/// Which files a kustomization may read.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub(crate) enum LoadRestrictions {
+    /// Those in or below its own folder, as kustomize and Argo CD have it.
+    RootOnly,
+    /// All, as Flux has it, and Argo CD with `--load-restrictor LoadRestrictionsNone`.
+    None,
 }
 
 /// Paths that are not meant to be judged.

@@ -8,7 +8,7 @@ use stagegate_core::{
     StageName, StageOverride, StageRule, StageRules, Str, Tier, Value, Waiver,
 };
 
-use crate::{Config, ConfigError, External, StageConfig, Unrendered, model, suggest};
+use crate::{Config, ConfigError, External, Kustomize, StageConfig, Unrendered, model, suggest};
 
 /// The account of the controller of Argo Rollouts in its own installation manifests.
 const ROLLOUTS_CONTROLLER: &str = "system:serviceaccount:argo-rollouts:argo-rollouts";
@@ -67,6 +67,12 @@ pub(crate) fn read(
         config.unrendered.push(Unrendered {
             paths: reader.globs(&["unrendered", &i.to_string(), "paths"], &unrendered.paths),
             reason: unrendered.reason.clone(),
+        });
+    }
+    for (i, kustomize) in file.kustomize.iter().enumerate() {
+        config.kustomize.push(Kustomize {
+            paths: reader.globs(&["kustomize", &i.to_string(), "paths"], &kustomize.paths),
+            reads_any_file: matches!(kustomize.load_restrictions, model::LoadRestrictions::None),
         });
     }
     config.self_urls = file.self_urls;

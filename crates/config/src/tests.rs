@@ -149,6 +149,7 @@ clusterScopedStage: prod
 schemas: [schemas]
 selfUrls: [https://example.com/repo]
 unrendered: [{{paths: [legacy], reason: by hand}}]
+kustomize: [{{paths: [\"clusters/**\"], loadRestrictions: none}}]
 restoreWriters: [jane]
 rolloutsController: \"system:serviceaccount:rollouts:rollouts\"
 policyDirs: [policies]
@@ -174,6 +175,8 @@ regoPackages: [main]
     assert_eq!(external.object.reference.to_string(), "Secret shop/db");
     assert_eq!(external.stages, ["prod"]);
     assert!(config.unrendered[0].paths[0].matches("legacy/a.yaml"));
+    assert!(config.kustomize[0].reads_any_file);
+    assert!(config.kustomize[0].paths[0].matches("clusters/eu/kustomization.yaml"));
     assert_eq!(settings.restore_writers, ["jane"]);
 }
 

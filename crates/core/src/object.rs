@@ -16,6 +16,8 @@ pub struct Object {
     pub origin: Arc<Origin>,
     /// What an overlay took out of the object, with the place of the field that did.
     pub removed: Vec<(Pointer, Mark)>,
+    /// Places of values that an overlay set, with the places of those that they replaced.
+    pub overridden: Vec<(Mark, Mark)>,
     /// What the object is called in the file that it stands in, where an overlay renamed it or
     /// moved it to another namespace.
     pub source: Option<Box<ObjectRef>>,
@@ -31,6 +33,7 @@ impl Object {
             reference,
             origin,
             removed: Vec::new(),
+            overridden: Vec::new(),
             source: None,
         })
     }

@@ -250,6 +250,16 @@ impl Map {
         Some(self.entries.remove(index))
     }
 
+    /// The entries, taken out of it.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    /// Puts the entries in the order of their keys.
+    pub fn sort(&mut self) {
+        self.entries.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+
     /// The entries in the order in which they were written.
     pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
         self.entries.iter()

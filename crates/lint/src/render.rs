@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use stagegate_core::{Gap, Object, Stage};
-use stagegate_render::{
-    Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join, local_sources,
-};
+use stagegate_render::{Failure, KUSTOMIZATION_FILE_NAMES, REFUSED, Renderer, Tree, join};
 use stagegate_repo::{Entry, EntryKind, Fate, FileNote, JudgedFile, Layout, Secrets};
 
 use crate::external::{self, ExternalSource};
@@ -89,43 +87,44 @@ pub fn render(
     let rendered: Vec<_> = roots
         .par_iter()
         .map(|(stage, root)| {
-            let objects = renderer.render(root, tree);
+            let rendering = renderer.render(root, tree);
             progress(Step::Rendered);
-            (*stage, *root, objects)
+            (*stage, *root, rendering)
         })
         .collect();
 
     let mut objects: Vec<Vec<Arc<Object>>> = stages.iter().map(|_| Vec::new()).collect();
     let mut remote_only = BTreeSet::new();
     let mut gaps: Vec<Vec<Gap>> = stages.iter().map(|_| Vec::new()).collect();
-    for (stage, root, result) in rendered {
-        match result {
-            Ok(rendered) => objects[stage].extend(rendered.into_iter().map(Arc::new)),
-            Err(failures) => {
-                gaps[stage].push(Gap {
-                    namespace: None,
-                    what: format!("the kustomization in {root}"),
-                });
-                let (remote, local): (Vec<Failure>, Vec<Failure>) =
-                    failures.into_iter().partition(|f| f.external);
-                let is_remote_only = local.is_empty() && !local_sources(tree, root);
-                if is_remote_only {
-                    remote_only.insert(root.to_owned());
-                } else {
-                    broken.insert(root.to_owned());
-                    repository
-                        .failures
-                        .extend(remote.iter().map(not_rendered_for));
-                }
-                let stage = &stages[stage].stage;
-                repository.external.extend(
-                    remote
-                        .into_iter()
-                        .map(|failure| ExternalSource::of_failure(stage, failure)),
-                );
-                repository.failures.extend(local);
-            }
+    for (stage, root, rendering) in rendered {
+        let is_nothing = rendering.objects.is_empty();
+        objects[stage].extend(rendering.objects.into_iter().map(Arc::new));
+        if rendering.failures.is_empty() {
+            continue;
         }
+        let (remote, local): (Vec<Failure>, Vec<Failure>) =
+            rendering.failures.into_iter().partition(|f| f.external);
+        let of_stage = &stages[stage].stage;
+        let remote = remote.into_iter();
+        let remote: Vec<ExternalSource> = remote
+            .map(|failure| ExternalSource::of_failure(of_stage, failure))
+            .collect();
+        if is_nothing {
+            gaps[stage].push(Gap {
+                namespace: None,
+                what: format!("the kustomization in {root}"),
+            });
+            let why = if local.is_empty() {
+                &mut remote_only
+            } else {
+                &mut broken
+            };
+            why.insert(root.to_owned());
+        } else {
+            gaps[stage].extend(remote.iter().map(ExternalSource::gap));
+        }
+        repository.external.extend(remote);
+        repository.failures.extend(local);
     }
     for ((stage, rendered), gaps) in stages.into_iter().zip(objects).zip(gaps) {
         let mut objects = stage.objects;
@@ -205,18 +204,6 @@ pub fn render(
         }
     }
     repository
-}
-
-/// What else a kustomization holds was not judged either, and that is local.
-fn not_rendered_for(remote: &Failure) -> Failure {
-    Failure {
-        message: format!(
-            "not rendered, and what is local in it not judged: {}",
-            remote.message
-        ),
-        external: false,
-        ..remote.clone()
-    }
 }
 
 /// A renderer may repeat what it was given, in other words and with its own line breaks: every word

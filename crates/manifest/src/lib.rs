@@ -21,7 +21,7 @@ mod sources;
 mod split;
 mod yaml;
 
-use stagegate_core::{FileId, Mark, Node};
+use stagegate_core::{FileId, Mark, Node, Value};
 
 pub use ambiguity::{Ambiguity, ambiguities};
 pub use decode::{Decoded, decode};
@@ -99,7 +99,50 @@ pub fn load(file: FileId, source: &Source, format: Format, profile: Profile) -> 
         let is_yaml = as_yaml.problems.is_empty() || format == Format::Yaml;
         return if is_yaml { as_yaml } else { as_json };
     }
-    yaml::load(file, source, profile)
+    let mut loaded = yaml::load(file, source, profile);
+    if profile == Profile::Kustomize {
+        without_final_break(&mut loaded, source);
+    }
+    loaded
+}
+
+/// The meaning of an unquoted scalar.
+///
+/// # Errors
+/// In words, why it has none: what JSON cannot hold.
+pub fn plain_scalar(text: &str, profile: Profile) -> Result<Value, &'static str> {
+    scalar::plain(text, profile)
+}
+
+/// The same for a text that nothing is added to: `kubectl apply` ends the last line of a manifest
+/// before it reads it, kustomize does not, and neither does anything else that reads a patch.
+pub fn load_exactly(file: FileId, source: &Source, format: Format, profile: Profile) -> Loaded {
+    let mut loaded = load(file, source, format, profile);
+    if profile == Profile::Apply {
+        without_final_break(&mut loaded, source);
+    }
+    loaded
+}
+
+/// Takes the last line break from a block scalar that a text without one at its end ends with.
+fn without_final_break(loaded: &mut Loaded, source: &Source) {
+    fn walk(node: &mut Node, text: &str) {
+        let ends_here = node.mark.end as usize >= text.len();
+        match &mut node.value {
+            Value::String(value) if ends_here && value.ends_with('\n') => {
+                let written = text.get(node.mark.start as usize..).unwrap_or_default();
+                if written.starts_with(['|', '>']) {
+                    value.pop();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| walk(item, text)),
+            Value::Object(map) => map.iter_mut().for_each(|e| walk(&mut e.node, text)),
+            _ => {}
+        }
+    }
+    if let Some(last) = loaded.documents.last_mut().filter(|_| !source.text.ends_with('\n')) {
+        walk(last, &source.text);
+    }
 }
 
 const NOT_UTF8: &str = "a byte that is no UTF-8 character; save the file as UTF-8";

@@ -104,6 +104,11 @@ impl FileNames for Sources {
 }
 
 impl Source {
+    /// Whether some bytes of the file were no character.
+    pub fn has_invalid(&self) -> bool {
+        !self.invalid.is_empty()
+    }
+
     /// Lines and columns of a mark of this file.
     pub fn locate(&self, mark: Mark) -> Location {
         let (line, column) = self.line_column(mark.start as usize);

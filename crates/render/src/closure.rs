@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stagegate_core::{Mark, Node};
 use stagegate_manifest::{Format, Profile, load};
 
+use crate::inline::inline;
 use crate::kustomization::is_remote;
 use crate::{Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Reference, Role, Tree, join};
 
@@ -90,7 +91,7 @@ impl Closure {
             );
         }
         for plugin in &kustomization.inline_plugins {
-            let documents = crate::provenance::inline_documents(plugin, tree.sources());
+            let documents = inline(plugin, tree.sources(), Profile::Kustomize).documents;
             failures.extend(
                 documents
                     .iter()
@@ -207,22 +208,6 @@ impl Closure {
     }
 }
 
-/// Whether a kustomization names anything local that makes objects, by itself or through its bases.
-pub fn local_sources(tree: &Tree, root: &str) -> bool {
-    let mut closure = Closure {
-        root: root.to_owned(),
-        by_folder: BTreeMap::new(),
-    };
-    closure.follow(tree, root, None, &mut Vec::new(), &mut Vec::new());
-    closure.by_folder.iter().any(|(folder, kustomization)| {
-        let is_local = |reference: &Reference| {
-            let path = tree.absolute(&join(folder, &reference.path));
-            !reference.is_remote() && path.is_file() && reference.role == Role::Resource
-        };
-        !kustomization.generators.is_empty() || kustomization.references.iter().any(is_local)
-    })
-}
-
 /// Looks into files of generators and transformers for paths that lead to the network.
 fn plugin_files(tree: &Tree, path: &str, is_folder: bool, failures: &mut Vec<Failure>) {
     let files = if is_folder {
@@ -309,7 +294,7 @@ pub(crate) fn read_folder(
 }
 
 /// An error of the file system without its number, which differs between systems.
-fn describe(error: &std::io::Error) -> String {
+pub(crate) fn describe(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

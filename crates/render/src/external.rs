@@ -15,7 +15,7 @@ use stagegate_manifest::{Format, Profile, Sources, decode, expand_list, load};
 use crate::closure::Closure;
 use crate::provenance::Provenance;
 use crate::tree::relative_path;
-use crate::{Failure, Renderer, Tree};
+use crate::{Failure, Renderer, Rendering, Tree};
 
 /// How messages begin that repeat what kustomize said.
 pub const REFUSED: &str = "kustomize refuses it";
@@ -155,8 +155,18 @@ fn bounded(
     }
 }
 
-impl Renderer for ExternalKustomize {
-    fn render(&self, directory: &str, tree: &Tree) -> Result<Vec<Object>, Vec<Failure>> {
+impl ExternalKustomize {
+    /// Whether there is a program to start.
+    pub(crate) fn is_available(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Why there is none, and what to do about it.
+    pub(crate) fn absent(&self) -> (&'static str, &'static str) {
+        self.absent
+    }
+
+    fn objects(&self, directory: &str, tree: &Tree) -> Result<Vec<Object>, Vec<Failure>> {
         let closure = Closure::load(tree, directory)?;
         let root = closure.by_folder.get(directory);
         let path = root.map_or_else(|| directory.to_owned(), |k| k.path.clone());
@@ -231,6 +241,21 @@ impl Renderer for ExternalKustomize {
             .flat_map(expand_list)
             .filter_map(|node| provenance.attribute(node, &built_in))
             .collect())
+    }
+}
+
+impl Renderer for ExternalKustomize {
+    fn render(&self, directory: &str, tree: &Tree) -> Rendering {
+        match self.objects(directory, tree) {
+            Ok(objects) => Rendering {
+                objects,
+                failures: Vec::new(),
+            },
+            Err(failures) => Rendering {
+                objects: Vec::new(),
+                failures,
+            },
+        }
     }
 }
 
@@ -357,11 +382,8 @@ mod tests {
             };
             let mut renderer = ExternalKustomize::new(Some(program));
             renderer.time_limit = Duration::from_secs(1);
-            let failures = renderer
-                .render(".", &Tree::new(&root).unwrap())
-                .err()
-                .unwrap();
-            failures[0].message.clone()
+            let rendering = renderer.render(".", &Tree::new(&root).unwrap());
+            rendering.failures[0].message.clone()
         };
         assert_eq!(render("exec sleep 60"), "took longer than 1 s to render");
         assert_eq!(

@@ -7,7 +7,9 @@
 
 mod closure;
 mod external;
+mod inline;
 mod kustomization;
+mod kustomize;
 mod paths;
 mod plain;
 mod provenance;
@@ -15,11 +17,11 @@ mod tree;
 
 use stagegate_core::{Mark, Object};
 
-pub use closure::local_sources;
 pub use external::{ExternalKustomize, Program, REFUSED};
 pub use kustomization::{
     FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Generator, Kustomization, Patch, Reference, Role,
 };
+pub use kustomize::{Kustomize, LoadRestrictions};
 pub use paths::{join, parent};
 pub use plain::{PlainFile, read as read_plain};
 pub use tree::Tree;
@@ -27,10 +29,17 @@ pub use tree::Tree;
 /// Renders a kustomization, whatever does the work.
 pub trait Renderer: Send + Sync {
     /// Renders the kustomization in a folder of the tree, given relative to the tree's root.
-    ///
-    /// # Errors
-    /// Everything that kept the folder from being rendered, located where it can be.
-    fn render(&self, directory: &str, tree: &Tree) -> Result<Vec<Object>, Vec<Failure>>;
+    fn render(&self, directory: &str, tree: &Tree) -> Rendering;
+}
+
+/// What a kustomization was rendered to.
+#[derive(Clone, Debug, Default)]
+pub struct Rendering {
+    /// Its objects, in their order.
+    pub objects: Vec<Object>,
+    /// Everything that kept it, or a part of it, from being rendered, located where it can be. Beside
+    /// objects stands only what lies outside of the repository.
+    pub failures: Vec<Failure>,
 }
 
 /// Why something that should have been judged was not.

@@ -15,9 +15,10 @@ use stagegate_core::{
     Entry, FileId, Mark, Node, Object, ObjectRef, Origin, Pointer, Str, Value, group_of,
     list_item_key,
 };
-use stagegate_manifest::{Format, Profile, Source, Sources, decode, dotenv, load};
+use stagegate_manifest::{Format, Profile, dotenv, load};
 
 use crate::closure::Closure;
+use crate::inline::inline;
 use crate::kustomization::{Generator, Kustomization, Patch, value_of_literal};
 use crate::{Tree, join, parent, plain};
 
@@ -280,7 +281,7 @@ fn patch_documents(tree: &Tree, applier: &Kustomization, patch: &Patch) -> Vec<N
             Ok((file, text)) => load(file, &text, Format::Yaml, Profile::Kustomize).documents,
             Err(_) => Vec::new(),
         },
-        (None, Some(text)) => inline_documents(text, tree.sources()),
+        (None, Some(text)) => inline(text, tree.sources(), Profile::Kustomize).documents,
         (None, None) => Vec::new(),
     }
 }
@@ -472,71 +473,6 @@ fn selects(selector: &str, labels: Option<&Node>) -> bool {
     })
 }
 
-/// Reads the text of an inline patch; marks point into the file that it stands in.
-pub(crate) fn inline_documents(text: &Node, sources: &Sources) -> Vec<Node> {
-    let Some(inner) = text.as_str() else {
-        return Vec::new();
-    };
-    let Some(outer) = sources.get(text.mark.file) else {
-        return Vec::new();
-    };
-    // A table of its own: the text is no file.
-    let own = Sources::new();
-    let file = own.add(String::new(), decode(inner.into()));
-    let Some(source) = own.get(file) else {
-        return Vec::new();
-    };
-    let mut documents = load(file, &source, Format::Yaml, Profile::Kustomize).documents;
-    let place = Inline {
-        mark: text.mark,
-        outer: &outer,
-        inner: &source,
-    };
-    for document in &mut documents {
-        document.for_each_mark_mut(&mut |mark| *mark = place.outer_mark(*mark));
-    }
-    documents
-}
-
-/// A text inside a block scalar of a file.
-struct Inline<'a> {
-    mark: Mark,
-    outer: &'a Source,
-    inner: &'a Source,
-}
-
-impl Inline<'_> {
-    /// The place in the file of a place in the text: the same line, moved by the indentation.
-    fn outer_mark(&self, inner: Mark) -> Mark {
-        let raw = &self.outer.text[self.mark.start as usize..self.mark.end as usize];
-        if !raw.starts_with('|') {
-            // Folded and quoted texts lose their lines.
-            return self.mark;
-        }
-        let (first, _) = self.outer.line_column(self.mark.start as usize);
-        let offset = |position: u32| {
-            let (line, _) = self.inner.line_column(position as usize);
-            let in_line = position as usize - self.inner.line_start(line);
-            let start = self.outer.line_start(first + line);
-            let rest = &self.outer.text[start..];
-            let indentation = rest.bytes().take_while(|b| *b == b' ').count();
-            let own = self.inner.text[self.inner.line_start(line)..]
-                .bytes()
-                .take_while(|b| *b == b' ')
-                .count();
-            let moved = start + indentation.saturating_sub(own) + in_line;
-            u32::try_from(moved)
-                .unwrap_or(self.mark.end)
-                .min(self.mark.end)
-        };
-        Mark {
-            file: self.mark.file,
-            start: offset(inner.start),
-            end: offset(inner.end),
-        }
-    }
-}
-
 /// Where in an object a node is.
 #[derive(Clone, Copy)]
 struct Place<'a> {
@@ -668,6 +604,8 @@ fn take_annotation(node: &mut Node, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use stagegate_manifest::{Sources, decode};
 
     use super::*;
 

@@ -107,6 +107,15 @@ impl Tree {
     }
 
     fn read_unshared(&self, path: &str) -> io::Result<FileId> {
+        let bytes = self.read_bytes(path)?;
+        Ok(self.sources.add(path.to_owned(), decode(bytes)))
+    }
+
+    /// The bytes of a file that is no text to be pointed into.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is too large.
+    pub fn read_bytes(&self, path: &str) -> io::Result<Vec<u8>> {
         let absolute = self.absolute(path);
         let metadata = std::fs::metadata(&absolute)?;
         // Opening a pipe waits for a writer, and reading a device never ends.
@@ -124,7 +133,7 @@ impl Tree {
         File::open(&absolute)?
             .take(MAX_FILE)
             .read_to_end(&mut bytes)?;
-        Ok(self.sources.add(path.to_owned(), decode(bytes)))
+        Ok(bytes)
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Layout {
     pub ambiguities: Vec<FileNote>,
     /// Files that cannot be read, each behind the name of the stage that it belongs to.
     pub unread: Vec<(String, String)>,
+    /// Folders that Flux builds by a Kustomization of the tree, sorted.
+    pub flux: Vec<String>,
     /// Where secrets stand, or may stand: nothing that is shown may hold a text from there.
     pub secrets: Secrets,
 }

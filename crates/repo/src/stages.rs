@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stagegate_config::{Config, ConfigError};
-use stagegate_core::{FileKind, Object, Stage, StageName};
+use stagegate_core::{FileKind, Node, Object, Stage, StageName};
 use stagegate_render::{join, parent};
 
 use crate::classify::{Class, stage_of_values};
@@ -118,6 +118,26 @@ fn is_secret(object: &Object) -> bool {
     object.reference.kind == "Secret" && object.reference.group().is_empty()
 }
 
+/// The folders that objects of Flux name. Of a path with a variable, the part before it.
+fn flux_folders(scanned: &Scanned) -> Vec<String> {
+    let objects = scanned.files.iter().flat_map(|file| &file.objects);
+    let kustomizations = objects.filter(|object| {
+        object.reference.kind == "Kustomization"
+            && object.reference.group() == "kustomize.toolkit.fluxcd.io"
+    });
+    let folders: BTreeSet<String> = kustomizations
+        .map(|object| {
+            let path = object.node.path(&["spec", "path"]).and_then(Node::as_str);
+            let path = path.unwrap_or(".").trim_start_matches('/');
+            match path.split_once("${") {
+                Some((before, _)) => join(".", parent(before)),
+                None => join(".", path),
+            }
+        })
+        .collect();
+    folders.into_iter().collect()
+}
+
 pub(crate) fn assign(
     scanned: Scanned,
     graph: Graph,
@@ -143,6 +163,7 @@ pub(crate) fn assign(
             .map(|u| u.reason.clone())
             .next()
     };
+    layout.flux = flux_folders(&scanned);
     let mut root_stages: BTreeMap<String, String> = BTreeMap::new();
     for root in &graph.roots {
         let path = graph

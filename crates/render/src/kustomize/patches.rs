@@ -1,0 +1,390 @@
+//! Patches: reading them and doing them.
+
+use std::collections::HashSet;
+
+use stagegate_core::{Map, Mark, Node, Str, Value};
+use stagegate_manifest::{Format, Profile, load_exactly};
+
+use super::id::{Id, Type};
+use super::merge::{Merged, merge};
+use super::resource::{Resource, entry, object_in, set_metadata};
+use super::scalars::write_dates;
+use super::spec::Patch;
+use super::{Context, json_patch};
+use crate::Failure;
+use crate::inline::inline;
+
+/// A patch that was read.
+pub(crate) enum ParsedPatch {
+    /// Strategic merge patches, one a document.
+    Merge(Vec<Node>),
+    /// The steps of a JSON patch.
+    Json(Vec<Node>),
+}
+
+impl Context<'_> {
+    /// Reads a patch, and says why it is none.
+    pub(crate) fn parsed<'p>(
+        &self,
+        patch: &'p Patch,
+        folder: &str,
+    ) -> Result<&'p ParsedPatch, Vec<Failure>> {
+        let parsed = patch.parsed.get_or_init(|| self.read_patch(patch, folder));
+        parsed.as_ref().map_err(Clone::clone)
+    }
+
+    fn read_patch(&self, patch: &Patch, folder: &str) -> Result<ParsedPatch, Vec<Failure>> {
+        let fail = |message: &str| vec![self.failure(patch.mark, message)];
+        let (as_merge, as_steps, mark) = match (&patch.path, &patch.inline) {
+            (Some(_), Some(_)) => return Err(fail("patch and path can't be set at the same time")),
+            (None, None) => return Err(fail("must specify one of patch and path")),
+            (Some(path), None) => {
+                let (file, source) = self.read(folder, path)?;
+                let read = |profile| load_exactly(file, &source, Format::Yaml, profile);
+                (
+                    read(Profile::Kustomize),
+                    read(Profile::Apply),
+                    Mark::new(file, 0, 0),
+                )
+            }
+            (None, Some(text)) => {
+                let read = |profile| inline(text, self.tree.sources(), profile);
+                (read(Profile::Kustomize), read(Profile::Apply), text.mark)
+            }
+        };
+        // Of several documents with steps, kustomize does the first.
+        if let Some(steps) = as_steps.documents.first()
+            && let Value::Array(items) = &steps.value
+        {
+            return Ok(ParsedPatch::Json(items.clone()));
+        }
+        if let Some(problem) = as_merge.problems.into_iter().next() {
+            return Err(vec![self.failure(problem.mark, problem.message)]);
+        }
+        let mut documents: Vec<Node> = as_merge
+            .documents
+            .into_iter()
+            .flat_map(lists_apart)
+            .collect();
+        for document in &mut documents {
+            write_dates(document, self.scalars());
+        }
+        if documents.is_empty() {
+            return Err(vec![self.failure(mark, "the patch is empty")]);
+        }
+        for document in &documents {
+            let id = Id::of(document);
+            let lacks = match (&document.value, id.of.kind.is_empty(), id.name.is_empty()) {
+                (Value::Object(_), true, _) => "a kind",
+                (Value::Object(_), _, true) if !id.of.kind.ends_with("List") => "a metadata.name",
+                (Value::Object(_), ..) => continue,
+                _ => "a kind and a metadata.name",
+            };
+            let failure = self.failure(
+                document.mark,
+                format!("unable to parse SM or JSON patch: a strategic merge patch has {lacks}"),
+            );
+            return Err(vec![failure.with_help(
+                "a JSON patch is a list of steps; a strategic merge patch names what it patches, \
+                 also where a target is given",
+            )]);
+        }
+        Ok(ParsedPatch::Merge(documents))
+    }
+
+    /// An entry of `patches`.
+    pub(crate) fn patch(
+        &self,
+        resources: &mut Vec<Resource>,
+        patch: &Patch,
+        folder: &str,
+    ) -> Result<(), Vec<Failure>> {
+        match self.parsed(patch, folder)? {
+            ParsedPatch::Json(steps) => {
+                let Some(target) = &patch.target else {
+                    return Err(vec![
+                        self.failure(patch.mark, "must specify a target for a JSON patch"),
+                    ]);
+                };
+                for resource in resources.iter_mut() {
+                    if target.selects(resource, self.scalars()) {
+                        resource.remember();
+                        self.do_steps(resource, steps)?;
+                    }
+                }
+                Ok(())
+            }
+            ParsedPatch::Merge(documents) => match &patch.target {
+                Some(target) => {
+                    let [document] = documents.as_slice() else {
+                        return Err(vec![self.failure(
+                            patch.mark,
+                            "several strategic merge patches in one entry of patches, which may then \
+                             have no target",
+                        )]);
+                    };
+                    let selected: Vec<bool> = resources
+                        .iter()
+                        .map(|r| target.selects(r, self.scalars()))
+                        .collect();
+                    self.merge_into(resources, &selected, document, patch)
+                }
+                None => {
+                    for document in documents {
+                        let Some(index) = self.one_target(resources, document)? else {
+                            continue;
+                        };
+                        self.merge_one(&mut resources[index], document.clone(), patch)?;
+                    }
+                    drop_empty(resources);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// An item of `patchesStrategicMerge`.
+    pub(crate) fn strategic_merge(
+        &self,
+        resources: &mut Vec<Resource>,
+        patch: &Patch,
+        folder: &str,
+    ) -> Result<(), Vec<Failure>> {
+        let ParsedPatch::Merge(documents) = self.parsed(patch, folder)? else {
+            return Err(vec![
+                self.failure(patch.mark, "a JSON patch, which belongs under patches"),
+            ]);
+        };
+        for document in documents {
+            let Some(index) = self.one_target(resources, document)? else {
+                continue;
+            };
+            let selected: Vec<bool> = (0..resources.len()).map(|i| i == index).collect();
+            self.merge_into(resources, &selected, document, patch)?;
+        }
+        Ok(())
+    }
+
+    /// An item of `patchesJson6902`.
+    pub(crate) fn json_6902(
+        &self,
+        resources: &mut [Resource],
+        patch: &Patch,
+        folder: &str,
+    ) -> Result<(), Vec<Failure>> {
+        let Some(target) = patch.target.as_ref().filter(|t| t.names_one) else {
+            return Err(vec![
+                self.failure(patch.mark, "must specify the target name"),
+            ]);
+        };
+        let ParsedPatch::Json(steps) = self.parsed(patch, folder)? else {
+            return Err(vec![
+                self.failure(patch.mark, "a JSON patch is a list of steps"),
+            ]);
+        };
+        if steps.is_empty() {
+            return Err(vec![
+                self.failure(patch.mark, "the patch appears to be empty"),
+            ]);
+        }
+        for resource in resources {
+            if target.selects(resource, self.scalars()) {
+                self.do_steps(resource, steps)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn do_steps(&self, resource: &mut Resource, steps: &[Node]) -> Result<(), Vec<Failure>> {
+        // kustomize keeps its notes in annotations, so that a step finds some.
+        if resource.has_notes() || self.tracks {
+            let mark = resource.node.mark;
+            if let Some(metadata) = object_in(&mut resource.node, "metadata", mark)
+                && metadata.get("annotations").is_none()
+            {
+                metadata.insert(entry("annotations", mark, Value::Object(Map::new())));
+            }
+        }
+        json_patch::apply(&mut resource.node, steps, &mut resource.history)
+            .map_err(|e| vec![self.failure(e.mark, e.message)])
+    }
+
+    /// The one object that a patch without a target names. `None` where it may be one that lies
+    /// outside of the repository.
+    fn one_target(
+        &self,
+        resources: &[Resource],
+        patch: &Node,
+    ) -> Result<Option<usize>, Vec<Failure>> {
+        let id = Id::of(patch);
+        let wanted = id.clone().key();
+        let mut found = (0..resources.len()).filter(|i| resources[*i].is_or_was(&wanted));
+        match (found.next(), found.next()) {
+            (Some(index), None) => Ok(Some(index)),
+            (None, _) if self.incomplete => Ok(None),
+            (first, _) => {
+                let why = if first.is_none() { "no" } else { "multiple" };
+                let failure = self.failure(
+                    patch.mark,
+                    format!("no unique target for this patch: {why} matches for Id {id}"),
+                );
+                let near = resources.iter().map(Resource::id).find(|other| {
+                    other.of.kind == id.of.kind && (other.name == id.name || resources.len() == 1)
+                });
+                Err(vec![match near {
+                    Some(near) if first.is_none() => failure.with_help(format!(
+                        "there is {near}: group, version, namespace and name must be equal"
+                    )),
+                    _ => failure,
+                }])
+            }
+        }
+    }
+
+    /// Merges one patch into all that are selected.
+    fn merge_into(
+        &self,
+        resources: &mut Vec<Resource>,
+        selected: &[bool],
+        document: &Node,
+        patch: &Patch,
+    ) -> Result<(), Vec<Failure>> {
+        for (resource, _) in resources
+            .iter_mut()
+            .zip(selected)
+            .filter(|(_, selected)| **selected)
+        {
+            let mut document = document.clone();
+            self.as_copied(&mut document);
+            let of = resource.id().of;
+            take_type(&mut document, &of);
+            self.merge_one(resource, document, patch)?;
+        }
+        drop_empty(resources);
+        let mut seen = HashSet::new();
+        for resource in resources.iter() {
+            let id = resource.id();
+            if !seen.insert(id.clone().key()) {
+                return Err(vec![self.failure(
+                    document.mark,
+                    format!("may not add resource with an already registered id: {id}"),
+                )]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What kustomize does to a patch that it copies: labels and annotations become texts, also
+    /// nulls, and empty ones vanish.
+    fn as_copied(&self, document: &mut Node) {
+        let namespace = Id::of(document).namespace;
+        for field in ["labels", "annotations"] {
+            self.only_texts(document, field);
+        }
+        if namespace.is_empty()
+            && let Value::Object(map) = &mut document.value
+            && let Some(Value::Object(metadata)) = map.get_mut("metadata").map(|n| &mut n.value)
+        {
+            metadata.remove("namespace");
+        }
+    }
+
+    /// Makes texts of the values of labels or annotations; an empty map vanishes.
+    pub(crate) fn only_texts(&self, node: &mut Node, field: &str) {
+        let Value::Object(map) = &mut node.value else {
+            return;
+        };
+        let Some(Value::Object(metadata)) = map.get_mut("metadata").map(|n| &mut n.value) else {
+            return;
+        };
+        let Some(held) = metadata.get_mut(field) else {
+            return;
+        };
+        match &mut held.value {
+            Value::Object(map) if !map.is_empty() => {
+                for entry in map.iter_mut() {
+                    if entry.node.as_str().is_none() {
+                        let text: Str = self.scalars().text(&entry.node).as_ref().into();
+                        entry.node.value = Value::String(text);
+                    }
+                }
+            }
+            _ => {
+                metadata.remove(field);
+            }
+        }
+    }
+
+    fn merge_one(
+        &self,
+        resource: &mut Resource,
+        document: Node,
+        patch: &Patch,
+    ) -> Result<(), Vec<Failure>> {
+        let id = resource.id();
+        if patch.allow_name_change || patch.allow_kind_change {
+            resource.remember();
+        }
+        let node = std::mem::take(&mut resource.node);
+        let merged = merge(node, &document, self.scalars(), &mut resource.history)
+            .map_err(|e| vec![self.failure(e.mark, e.message)])?;
+        resource.node = match merged {
+            Merged::Deleted => return Ok(()),
+            Merged::Changed(node) | Merged::Unchanged(node) => node,
+        };
+        if !patch.allow_kind_change {
+            set_kind(&mut resource.node, &id.of.kind);
+        }
+        if !patch.allow_name_change && resource.id().name != id.name {
+            set_metadata(&mut resource.node, "name", &id.name);
+        }
+        if resource.id().namespace != id.namespace {
+            if id.namespace.is_empty() {
+                if let Value::Object(map) = &mut resource.node.value
+                    && let Some(Value::Object(metadata)) =
+                        map.get_mut("metadata").map(|n| &mut n.value)
+                {
+                    metadata.remove("namespace");
+                }
+            } else {
+                set_metadata(&mut resource.node, "namespace", &id.namespace);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes out what patches deleted.
+pub(crate) fn drop_empty(resources: &mut Vec<Resource>) {
+    resources.retain(|r| match &r.node.value {
+        Value::Null => false,
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    });
+}
+
+/// Lists in a file of patches are taken apart, as in one of manifests.
+fn lists_apart(document: Node) -> Vec<Node> {
+    super::build::expand(document)
+}
+
+fn set_kind(node: &mut Node, kind: &str) {
+    if let Value::Object(map) = &mut node.value
+        && let Some(there) = map.get_mut("kind")
+        && there.as_str() != Some(kind)
+    {
+        there.value = Value::String(kind.into());
+    }
+}
+
+/// Gives a patch the type of what it patches; the kind stays the patch's.
+fn take_type(document: &mut Node, of: &Type) {
+    let mark = document.mark;
+    if let Value::Object(map) = &mut document.value {
+        let version = Value::String(of.api_version().into());
+        match map.get_mut("apiVersion") {
+            Some(node) => node.value = version,
+            None => map.insert(entry("apiVersion", mark, version)),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! An object on its way through a kustomization, with what it was called before.
+
+use std::sync::Arc;
+
+use stagegate_core::{Entry, FileId, Map, Mark, Node, ObjectRef, Str, Value};
+
+use super::id::{Id, NO_NAMESPACE, Type, effective};
+use super::spec::Behavior;
+
+/// An object, and what kustomize remembers of it.
+#[derive(Clone)]
+pub(crate) struct Resource {
+    pub(crate) node: Node,
+    /// Earlier names, the oldest first.
+    pub(crate) previous: Vec<Previous>,
+    /// What was put before the name, innermost first, and behind it.
+    pub(crate) prefixes: Vec<Str>,
+    pub(crate) suffixes: Vec<Str>,
+    /// What a generator wants done where the object is there already.
+    pub(crate) behavior: Behavior,
+    /// Its name gets a hash of its content.
+    pub(crate) needs_hash: bool,
+    /// Variables that read a field of this object.
+    pub(crate) vars: Vec<Str>,
+    /// How it came to be.
+    pub(crate) history: History,
+}
+
+/// What an object was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Previous {
+    pub(crate) kind: Str,
+    pub(crate) name: Str,
+    /// The namespace that told it apart.
+    pub(crate) namespace: Str,
+}
+
+/// Where an object comes from and what was done to it.
+#[derive(Clone)]
+pub(crate) struct History {
+    /// What it is called where it was written.
+    pub(crate) written: Arc<ObjectRef>,
+    /// From the file in which it stands to the kustomization that is built.
+    pub(crate) files: Vec<FileId>,
+    /// What generated it: the kustomization and the kind of generator.
+    pub(crate) generated: Option<&'static str>,
+    /// Places of values that replaced others, with the places of those.
+    pub(crate) overridden: Vec<(Mark, Mark)>,
+    /// What was taken out: the place of the object that held it, the member, the place of what did.
+    pub(crate) removed: Vec<(Mark, Str, Mark)>,
+    /// The transformers that ran over it: the kustomization and their kind. Only where
+    /// `buildMetadata` asks for it.
+    pub(crate) transformations: Vec<(FileId, &'static str)>,
+}
+
+impl Resource {
+    /// An object that stands in a file.
+    pub(crate) fn read(node: Node) -> Resource {
+        let id = Id::of(&node);
+        let written = ObjectRef {
+            api_version: id.of.api_version(),
+            kind: id.of.kind.to_string(),
+            namespace: (!id.namespace.is_empty()).then(|| id.namespace.to_string()),
+            name: id.name.to_string(),
+        };
+        let file = node.mark.file;
+        Resource {
+            node,
+            previous: Vec::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
+            behavior: Behavior::Unspecified,
+            needs_hash: false,
+            vars: Vec::new(),
+            history: History {
+                written: Arc::new(written),
+                files: vec![file],
+                generated: None,
+                overridden: Vec::new(),
+                removed: Vec::new(),
+                transformations: Vec::new(),
+            },
+        }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        Id::of(&self.node)
+    }
+
+    /// What it is called and was called, the current name last. Earlier names tell the namespace
+    /// as it was told apart then.
+    pub(crate) fn ids(&self) -> Vec<Id> {
+        let current = self.id();
+        let mut ids: Vec<Id> = self.previous_ids(&current.of).collect();
+        ids.push(current);
+        ids
+    }
+
+    pub(crate) fn previous_ids<'r>(&'r self, of: &'r Type) -> impl Iterator<Item = Id> + 'r {
+        self.previous.iter().map(|previous| Id {
+            of: Type {
+                kind: previous.kind.clone(),
+                ..of.clone()
+            },
+            name: previous.name.clone(),
+            namespace: previous.namespace.clone(),
+        })
+    }
+
+    /// What it was called first.
+    pub(crate) fn original_id(&self) -> Id {
+        let current = self.id();
+        let first = self.previous_ids(&current.of).next();
+        first.unwrap_or(current)
+    }
+
+    /// Whether it is or was called so: `wanted` with the namespace that tells it apart.
+    pub(crate) fn is_or_was(&self, wanted: &Id) -> bool {
+        let current = self.id();
+        let fits = |id: &Id, namespace: &str| {
+            id.of == wanted.of && id.name == wanted.name && namespace == wanted.namespace
+        };
+        let was = self
+            .previous_ids(&current.of)
+            .any(|id| fits(&id, previous_namespace(&id)));
+        was || fits(&current, current.effective_namespace())
+    }
+
+    /// Whether kustomize has something to remember of it.
+    pub(crate) fn has_notes(&self) -> bool {
+        !self.previous.is_empty()
+            || !self.prefixes.is_empty()
+            || !self.suffixes.is_empty()
+            || self.history.generated.is_some()
+    }
+
+    /// Remembers the current name.
+    pub(crate) fn remember(&mut self) {
+        let id = self.id();
+        self.previous.push(Previous {
+            namespace: id.effective_namespace().into(),
+            kind: id.of.kind,
+            name: id.name,
+        });
+    }
+
+    /// Whether prefixes and suffixes are those of another, as far as both have some.
+    pub(crate) fn shares_context(&self, other: &Resource, empty_fits: bool) -> bool {
+        let fits = |a: &[Str], b: &[Str]| {
+            (empty_fits && (a.is_empty() || b.is_empty())) || same_ending(a, b)
+        };
+        fits(&self.prefixes, &other.prefixes) && fits(&self.suffixes, &other.suffixes)
+    }
+}
+
+/// The namespace of an earlier name: `default` is stored as such.
+pub(crate) fn previous_namespace(id: &Id) -> &str {
+    if id.namespace == NO_NAMESPACE {
+        NO_NAMESPACE
+    } else {
+        effective(&id.namespace)
+    }
+}
+
+fn same_ending(a: &[Str], b: &[Str]) -> bool {
+    let (short, long) = if a.len() > b.len() { (b, a) } else { (a, b) };
+    if short.is_empty() {
+        return long.is_empty();
+    }
+    long.ends_with(short)
+}
+
+/// An entry whose key and value stand in one place.
+pub(crate) fn entry(key: &str, mark: Mark, value: Value) -> Entry {
+    Entry {
+        key: Str::new(key),
+        key_mark: mark,
+        node: Node { mark, value },
+    }
+}
+
+/// The members of a member that is an object; made where it is absent or null.
+pub(crate) fn object_in<'n>(node: &'n mut Node, key: &str, mark: Mark) -> Option<&'n mut Map> {
+    let Value::Object(map) = &mut node.value else {
+        return None;
+    };
+    let is_there = map
+        .get(key)
+        .is_some_and(|n| !matches!(n.value, Value::Null));
+    if !is_there {
+        map.insert(entry(key, mark, Value::Object(Map::new())));
+    }
+    match &mut map.get_mut(key)?.value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+/// Sets a member of `metadata`, which keeps the place that it has.
+pub(crate) fn set_metadata(node: &mut Node, key: &str, value: &str) {
+    let mark = node.mark;
+    let Some(metadata) = object_in(node, "metadata", mark) else {
+        return;
+    };
+    match metadata.get_mut(key) {
+        Some(node) => node.value = Value::String(value.into()),
+        None => metadata.insert(entry(key, mark, Value::String(value.into()))),
+    }
+}

@@ -1,0 +1,3 @@
+@echo off
+echo hello
+exit /b 0
