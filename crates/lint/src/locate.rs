@@ -81,6 +81,13 @@ pub(crate) fn finding(
             related.extend(relate(tree, *mark, "removed here".to_owned()));
         }
     }
+    // Only of the value itself: what is absent was not set by anybody.
+    if object.node.at(&violation.pointer).is_some() {
+        let replaced = object.overridden.iter().filter(|(by, _)| *by == mark);
+        for (_, old) in replaced {
+            related.extend(relate(tree, *old, "overrides this".to_owned()));
+        }
+    }
     let source = Source {
         mark,
         location,

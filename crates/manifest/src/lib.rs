@@ -140,7 +140,11 @@ fn without_final_break(loaded: &mut Loaded, source: &Source) {
             _ => {}
         }
     }
-    if let Some(last) = loaded.documents.last_mut().filter(|_| !source.text.ends_with('\n')) {
+    if let Some(last) = loaded
+        .documents
+        .last_mut()
+        .filter(|_| !source.text.ends_with('\n'))
+    {
         walk(last, &source.text);
     }
 }

@@ -1,5 +1,12 @@
 //! What kustomize makes of the cases in testdata/overlays, and what this renderer makes of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +42,10 @@ fn cases() -> BTreeMap<String, PathBuf> {
 }
 
 fn render(case: &Path) -> Rendering {
-    let tree = Tree::new(case).unwrap();
+    render_in(&Tree::new(case).unwrap(), case)
+}
+
+fn render_in(tree: &Tree, case: &Path) -> Rendering {
     let flags = fs::read_to_string(case.join("flags")).unwrap_or_default();
     let mut restrictions = LoadRestrictions::default();
     if flags.contains("LoadRestrictionsNone") {
@@ -44,7 +54,7 @@ fn render(case: &Path) -> Rendering {
             .push((PathGlob::new("**", Mark::NONE).unwrap(), true));
     }
     let renderer = Kustomize::new(ExternalKustomize::forbidden(), restrictions);
-    renderer.render("overlay", &tree)
+    renderer.render("overlay", tree)
 }
 
 /// What differs between kustomize's answer and ours; empty where nothing does.
@@ -132,4 +142,30 @@ fn every_case_is_rendered_as_kustomize_renders_it() {
         cases.len(),
         wrong.join("\n")
     );
+}
+
+/// Whoever reads a refusal finds the line that is wrong, and what would be right.
+#[test]
+fn refusals_name_the_place() {
+    let mut told = String::new();
+    for (name, case) in cases() {
+        if !case.join("error.txt").is_file() {
+            continue;
+        }
+        let tree = Tree::new(&case).unwrap();
+        let rendering = render_in(&tree, &case);
+        told.push_str(&format!("{name}\n"));
+        for failure in rendering.failures {
+            let at = tree.sources().locate(failure.mark);
+            let at = at.map_or_else(
+                || failure.path.clone(),
+                |at| format!("{}:{}:{}", at.path, at.line, at.column),
+            );
+            told.push_str(&format!("  {at}: {}\n", failure.message));
+            if let Some(help) = failure.help {
+                told.push_str(&format!("    = {help}\n"));
+            }
+        }
+    }
+    insta::assert_snapshot!(told);
 }

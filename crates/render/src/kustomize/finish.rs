@@ -107,7 +107,7 @@ impl Context<'_> {
     }
 
     /// A path as seen from the root.
-    fn from_root(&self, file: stagegate_core::FileId, root: &Folder) -> String {
+    fn seen_from(&self, file: stagegate_core::FileId, root: &Folder) -> String {
         let path = self.tree.sources().path(file).unwrap_or_default();
         let absolute = self.tree.absolute(&path);
         crate::tree::relative_path(&root.real, &absolute)
@@ -115,7 +115,7 @@ impl Context<'_> {
 
     fn origin_text(&self, resource: &Resource, root: &Folder) -> String {
         let first = resource.history.files.first().copied().unwrap_or_default();
-        let path = self.from_root(first, root);
+        let path = self.seen_from(first, root);
         match resource.history.generated {
             None => format!("path: {path}\n"),
             Some(generator) => configured(&path, generator, ""),
@@ -124,7 +124,7 @@ impl Context<'_> {
 
     fn transformations_text(&self, history: &History, root: &Folder) -> String {
         let one = |(file, kind): &(stagegate_core::FileId, &'static str)| {
-            let text = configured(&self.from_root(*file, root), kind, "  ");
+            let text = configured(&self.seen_from(*file, root), kind, "  ");
             format!("- {}", text.trim_start())
         };
         history.transformations.iter().map(one).collect()

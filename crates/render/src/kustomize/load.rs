@@ -93,6 +93,10 @@ impl Folder {
         let mut failures = Vec::new();
         let mut remote = Vec::new();
         for text in &spec.resources {
+            if text.value.is_empty() {
+                failures.push(Failure::new(&spec.path, text.mark, "an empty path"));
+                continue;
+            }
             let path = join(&self.path, &text.value);
             let metadata = std::fs::metadata(tree.absolute(&path));
             let is_there = metadata.is_ok();

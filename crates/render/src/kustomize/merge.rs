@@ -45,7 +45,11 @@ pub(crate) fn merge(
     if replaces {
         return Ok(Merged::Unchanged(object));
     }
-    let mut merger = Merger { scalars, history };
+    let mut merger = Merger {
+        scalars,
+        history,
+        key: KeyOf::Object,
+    };
     Ok(match merger.walk(Some(object), Some(patch), None)? {
         Walked::Nothing => Merged::Deleted,
         Walked::Kept(node) | Walked::New(node) => Merged::Changed(node),
@@ -57,6 +61,39 @@ const DIRECTIVE: &str = "$patch";
 struct Merger<'a> {
     scalars: Scalars<'a>,
     history: &'a mut History,
+    /// What the object that is walked next is told apart by.
+    key: KeyOf,
+}
+
+/// Which members of an object only say which one a patch means, so that they stay where they were
+/// written.
+#[derive(Clone, Copy)]
+enum KeyOf {
+    /// The outermost one.
+    Object,
+    /// Its metadata.
+    Metadata,
+    /// An item of a list.
+    Item(&'static [&'static str]),
+    Nothing,
+}
+
+impl KeyOf {
+    fn names(self, member: &str) -> bool {
+        match self {
+            KeyOf::Object => ["apiVersion", "kind"].contains(&member),
+            KeyOf::Metadata => ["name", "namespace"].contains(&member),
+            KeyOf::Item(keys) => keys.contains(&member),
+            KeyOf::Nothing => false,
+        }
+    }
+
+    fn below(self, member: &str) -> Self {
+        match self {
+            KeyOf::Object if member == "metadata" => KeyOf::Metadata,
+            _ => KeyOf::Nothing,
+        }
+    }
 }
 
 /// What becomes of a value.
@@ -216,6 +253,7 @@ impl Merger<'_> {
             map.remove(DIRECTIVE);
         }
         let mark = node.mark;
+        let key_of = std::mem::replace(&mut self.key, KeyOf::Nothing);
         let Value::Object(map) = node.value else {
             return Ok(Walked::Kept(node));
         };
@@ -235,6 +273,19 @@ impl Merger<'_> {
                 .filter(|e| !is_elided(&e.key));
             let field = schema.and_then(|s| s.field(&key));
             let was_there = !is_new && !is_null(&node);
+            if let Some(patch) = patch
+                && key_of.names(&key)
+                && patch.node == node
+            {
+                seen.push(key.clone());
+                result.push(Entry {
+                    key,
+                    key_mark,
+                    node,
+                });
+                continue;
+            }
+            self.key = key_of.below(&key);
             let walked = self.walk(Some(node), patch.map(|e| &e.node), field)?;
             if patch.is_some() {
                 seen.push(key.clone());
@@ -257,6 +308,7 @@ impl Merger<'_> {
             .flat_map(Map::iter);
         for patch in only_in_patch.filter(|e| !seen.contains(&e.key) && !is_elided(&e.key)) {
             let field = schema.and_then(|s| s.field(&patch.key));
+            self.key = KeyOf::Nothing;
             if let Some(node) = self.walk(None, Some(&patch.node), field)?.node() {
                 result.push(Entry {
                     key: patch.key.clone(),
@@ -281,7 +333,7 @@ impl Merger<'_> {
         there: Option<Node>,
         patch: Option<&Node>,
         items: Option<Schema>,
-        keys: &[&str],
+        keys: &'static [&'static str],
     ) -> Result<Walked, Unmergeable> {
         let is_new = there.is_none();
         let mut elided = None;
@@ -325,7 +377,7 @@ impl Merger<'_> {
         own: Vec<Node>,
         patch: &[Node],
         schema: Option<Schema>,
-        keys: &[&str],
+        keys: &'static [&'static str],
     ) -> Result<Vec<Node>, Unmergeable> {
         let mut list = List {
             nodes: own,
@@ -345,7 +397,7 @@ impl Merger<'_> {
                 tuples.push(tuple);
             }
         }
-        let keys: &[&str] = if keys.is_empty() { &[""] } else { keys };
+        let keys: &'static [&'static str] = if keys.is_empty() { &[""] } else { keys };
         if keys.len() > 1 {
             join_tuples(&mut tuples);
         }
@@ -358,6 +410,7 @@ impl Merger<'_> {
             let patched = patch
                 .iter()
                 .find(|item| list.fits_all(item, &own_names, &own_values));
+            self.key = KeyOf::Item(keys);
             let walked = self.walk(there.map(|i| list.nodes[i].clone()), patched, schema)?;
             let index = match walked {
                 Walked::Nothing => None,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use regex::Regex;
-use stagegate_core::Node;
+use stagegate_core::{Mark, Node};
 
 use super::id::{Id, NO_NAMESPACE};
 use super::resource::{Resource, previous_namespace};
@@ -54,17 +54,20 @@ impl Pattern {
 
 impl Target {
     /// # Errors
-    /// A pattern that is none, in words.
-    pub(crate) fn new(exact: &ExactTarget) -> Result<Target, String> {
+    /// A pattern or a selector that is none: its place, and why.
+    pub(crate) fn new(exact: &ExactTarget, mark: Mark) -> Result<Target, (Mark, String)> {
+        let pattern = |text: &str| Pattern::new(text).map_err(|message| (mark, message));
+        let selector =
+            |text: &Text| LabelSelector::new(text).map_err(|message| (text.mark, message));
         Ok(Target {
-            group: Pattern::new(&exact.of.group)?,
-            version: Pattern::new(&exact.of.version)?,
-            kind: Pattern::new(&exact.of.kind)?,
+            group: pattern(&exact.of.group)?,
+            version: pattern(&exact.of.version)?,
+            kind: pattern(&exact.of.kind)?,
             names_one: !exact.name.is_empty(),
-            name: Pattern::new(&exact.name)?,
-            namespace: Pattern::new(&exact.namespace)?,
-            labels: LabelSelector::new(&exact.label_selector)?,
-            annotations: LabelSelector::new(&exact.annotation_selector)?,
+            name: pattern(&exact.name)?,
+            namespace: pattern(&exact.namespace)?,
+            labels: selector(&exact.label_selector)?,
+            annotations: selector(&exact.annotation_selector)?,
         })
     }
 
@@ -260,7 +263,6 @@ fn namespace_of(id: &Id) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use stagegate_core::Mark;
     use stagegate_manifest::Sources;
 
     use super::*;

@@ -111,7 +111,7 @@ pub(crate) struct Replica {
 
 /// An entry of `replacements`.
 pub(crate) enum ReplacementField {
-    Here(Replacement),
+    Here(Box<Replacement>),
     Path(Text),
 }
 
@@ -708,10 +708,10 @@ impl Reader<'_> {
 
     fn target(&mut self, node: &Node) -> Option<Target> {
         let exact = self.exact_target(node, "target")?;
-        match Target::new(&exact) {
+        match Target::new(&exact, node.mark) {
             Ok(target) => Some(target),
-            Err(message) => {
-                self.fail(node.mark, message);
+            Err((mark, message)) => {
+                self.fail(mark, message);
                 None
             }
         }
@@ -797,7 +797,7 @@ impl Reader<'_> {
             }
             return ReplacementField::Path(path);
         }
-        ReplacementField::Here(self.replacement(node))
+        ReplacementField::Here(Box::new(self.replacement(node)))
     }
 
     /// A replacement, in the kustomization or a file of its own.

@@ -27,7 +27,9 @@ enum Answer {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("kustomize-diff FOLDER [--unrestricted]")?;
+    let folder = arguments
+        .next()
+        .ok_or("kustomize-diff FOLDER [--unrestricted]")?;
     let unrestricted = arguments.next().is_some_and(|a| a == "--unrestricted");
     let program = Program::find(std::env::var_os("PATH").as_deref())
         .ok_or("neither kustomize nor kubectl is in PATH")?;
@@ -82,7 +84,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// Folders with a kustomization, whatever else they are.
 fn kustomizations(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if KUSTOMIZATION_FILE_NAMES.iter().any(|name| folder.join(name).is_file()) {
+    if KUSTOMIZATION_FILE_NAMES
+        .iter()
+        .any(|name| folder.join(name).is_file())
+    {
         found.push(folder.to_owned());
     }
     for entry in std::fs::read_dir(folder)? {
@@ -104,10 +109,16 @@ fn compare(
 ) -> Answer {
     let rendering = native.render(name, tree);
     let failures = &rendering.failures;
-    if failures.iter().any(|f| f.external || f.message.contains("is remote")) {
+    if failures
+        .iter()
+        .any(|f| f.external || f.message.contains("is remote"))
+    {
         return Answer::NotOurs("something in it is remote".to_owned());
     }
-    if let Some(f) = failures.iter().find(|f| f.message.contains("--no-external") || f.message.contains("helmCharts")) {
+    if let Some(f) = failures
+        .iter()
+        .find(|f| f.message.contains("--no-external") || f.message.contains("helmCharts"))
+    {
         return Answer::NotOurs(f.message.clone());
     }
     let mut command = Command::new(&program.path);
@@ -119,7 +130,9 @@ fn compare(
         Ok(output) => output,
         Err(error) => return Answer::NotOurs(error.to_string()),
     };
-    let ours = failures.first().map(|f| format!("{}: {}", f.path, f.message));
+    let ours = failures
+        .first()
+        .map(|f| format!("{}: {}", f.path, f.message));
     match (output.status.success(), ours) {
         (false, Some(_)) => return Answer::Refused,
         (true, Some(why)) => return Answer::Different(format!("refused here only: {why}")),
@@ -135,15 +148,27 @@ fn compare(
         return Answer::NotOurs("no output".to_owned());
     };
     let theirs = load(file, &source, Format::Yaml, Profile::Apply).documents;
-    let ours: Vec<&Node> = rendering.objects.iter().map(|object| &object.node).collect();
+    let ours: Vec<&Node> = rendering
+        .objects
+        .iter()
+        .map(|object| &object.node)
+        .collect();
     for (i, (theirs, ours)) in theirs.iter().zip(&ours).enumerate() {
         if theirs != *ours {
             let json = |node| serde_json::to_string(node).unwrap_or_default();
-            return Answer::Different(format!("object {i}\n  there {}\n  here  {}", json(theirs), json(ours)));
+            return Answer::Different(format!(
+                "object {i}\n  there {}\n  here  {}",
+                json(theirs),
+                json(ours)
+            ));
         }
     }
     if theirs.len() != ours.len() {
-        return Answer::Different(format!("{} objects there, {} here", theirs.len(), ours.len()));
+        return Answer::Different(format!(
+            "{} objects there, {} here",
+            theirs.len(),
+            ours.len()
+        ));
     }
     Answer::Equal(ours.len())
 }
