@@ -220,7 +220,7 @@ fn every_value_leads_to_the_line_that_set_it() {
     let settings = of_kind(&objects, "ConfigMap");
     for (pointer, place) in [
         ("/data/LEVEL", "base/kustomization.yaml:4:22"),
-        ("/data/SIZE", "prod/kustomization.yaml:16:22"),
+        ("/data/SIZE", "prod/kustomization.yaml:16:21"),
         ("/data/CURRENCY", "base/shop.env:2:10"),
         ("/data/motd.txt", "base/kustomization.yaml:6:13"),
     ] {

@@ -148,7 +148,7 @@ impl Context<'_> {
             resource.history.files.push(spec.file);
             all.resources.push(resource);
         }
-        Ok(())
+        self.bound(&all.resources, by.mark)
     }
 
     /// The field specifications that hold here.

@@ -11,6 +11,7 @@ use super::generate::content_hash;
 use super::load::Folder;
 use super::order;
 use super::resource::{History, Resource, entry, object_in, set_metadata};
+use super::rewritten::rewrite;
 use crate::Failure;
 
 /// Why there are no objects.
@@ -91,6 +92,7 @@ impl Context<'_> {
                 let text = self.transformations_text(&resource.history, root);
                 set_metadata_text(&mut resource.node, "annotations", TRANSFORMATIONS, &text);
             }
+            rewrite(&mut resource.node, self.tree.sources());
             self.only_texts(&mut resource.node, "annotations");
             sort_keys(&mut resource.node);
             let chain: Vec<_> = resource.history.files.iter().rev().copied().collect();

@@ -459,7 +459,7 @@ pub(crate) fn content_hash(node: &Node) -> Option<String> {
     let (kind_node, empty) = (Node::unmarked(Value::String(kind.into())), absent.clone());
     match kind {
         "ConfigMap" if is_object("binaryData") => {
-            members.insert(0, ("binaryData", field("binaryData")))
+            members.insert(0, ("binaryData", field("binaryData")));
         }
         "ConfigMap" | "Secret" => {}
         _ => return None,

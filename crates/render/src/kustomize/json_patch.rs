@@ -6,6 +6,7 @@
 
 use stagegate_core::{Entry, Map, Mark, Node, Number, Pointer, Str, Value};
 
+use super::limits::{is_too_deep, weight};
 use super::resource::History;
 
 /// Why a step cannot be done.
@@ -13,6 +14,10 @@ pub(crate) struct Impossible {
     pub(crate) mark: Mark,
     pub(crate) message: String,
 }
+
+/// How large an object may be, about as it is in memory, and still be copied into itself. A cluster
+/// takes 1.5 MiB.
+const LARGEST: usize = 64 << 20;
 
 /// Does the steps of a patch, in their order.
 ///
@@ -83,6 +88,9 @@ impl Step<'_> {
             "copy" => {
                 let from = self.text("from")?.to_owned();
                 let value = self.get(root, &from, "copy")?;
+                if weight(root) > LARGEST {
+                    return Err(self.fail("the object grows too large with this".to_owned()));
+                }
                 self.add(root, &path, value, "copy")
             }
             "test" => {
@@ -151,6 +159,9 @@ impl Step<'_> {
         operation: &str,
     ) -> Result<(), Impossible> {
         let mark = self.path_mark();
+        if is_too_deep(path.matches('/').count(), &value) {
+            return Err(self.fail(format!("{path} nests too deep with this")));
+        }
         let (parent, last) = self.parent(root, path, operation)?;
         match &mut parent.value {
             Value::Object(map) => self.put(map, &last, value, mark),

@@ -128,7 +128,7 @@ impl Folder {
                     format!("{:?} is a file, and a component is a folder", text.value),
                 )),
                 Err(_) if is_remote(&text.value) => {
-                    failures.push(remote_failure(&spec.path, text, false))
+                    failures.push(remote_failure(&spec.path, text, false));
                 }
                 Err(error) => failures.push(unreadable(&self.path, &spec.path, text, &error)),
             }
@@ -138,7 +138,7 @@ impl Folder {
             match std::fs::metadata(tree.absolute(&path)) {
                 Ok(_) => {}
                 Err(_) if is_remote(&text.value) => {
-                    failures.push(remote_failure(&spec.path, &text, false))
+                    failures.push(remote_failure(&spec.path, &text, false));
                 }
                 Err(error) => failures.push(unreadable(&self.path, &spec.path, &text, &error)),
             }

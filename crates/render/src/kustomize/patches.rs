@@ -6,6 +6,7 @@ use stagegate_core::{Map, Mark, Node, Str, Value};
 use stagegate_manifest::{Format, Profile, load_exactly};
 
 use super::id::{Id, Type};
+use super::limits::weight;
 use super::merge::{Merged, merge};
 use super::resource::{Resource, entry, object_in, set_metadata};
 use super::scalars::write_dates;
@@ -112,7 +113,7 @@ impl Context<'_> {
                         self.do_steps(resource, steps)?;
                     }
                 }
-                Ok(())
+                self.bound(resources, patch.mark)
             }
             ParsedPatch::Merge(documents) => match &patch.target {
                 Some(target) => {
@@ -206,7 +207,9 @@ impl Context<'_> {
             }
         }
         json_patch::apply(&mut resource.node, steps, &mut resource.history)
-            .map_err(|e| vec![self.failure(e.mark, e.message)])
+            .map_err(|e| vec![self.failure(e.mark, e.message)])?;
+        resource.weight = weight(&resource.node);
+        Ok(())
     }
 
     /// The one object that a patch without a target names. `None` where it may be one that lies
@@ -260,6 +263,7 @@ impl Context<'_> {
             take_type(&mut document, &of);
             self.merge_one(resource, document, patch)?;
         }
+        self.bound(resources, patch.mark)?;
         drop_empty(resources);
         let mut seen = HashSet::new();
         for resource in resources.iter() {
@@ -325,6 +329,7 @@ impl Context<'_> {
         if patch.allow_name_change || patch.allow_kind_change {
             resource.remember();
         }
+        resource.weight += weight(&document);
         let node = std::mem::take(&mut resource.node);
         let merged = merge(node, &document, self.scalars(), &mut resource.history)
             .map_err(|e| vec![self.failure(e.mark, e.message)])?;

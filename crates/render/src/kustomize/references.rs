@@ -355,6 +355,7 @@ fn names_only(resource: &Resource) -> Resource {
         behavior: resource.behavior,
         needs_hash: false,
         vars: Vec::new(),
+        weight: 0,
         history: super::resource::History {
             files: Vec::new(),
             overridden: Vec::new(),

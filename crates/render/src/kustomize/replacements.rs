@@ -9,6 +9,7 @@ use stagegate_manifest::{Format, ProblemKind, Profile, load};
 use super::Context;
 use super::fields::split_path;
 use super::id::Id;
+use super::limits::{is_too_deep, weight};
 use super::resource::{Resource, entry};
 use super::scalars::untyped;
 use super::select::LabelSelector;
@@ -204,7 +205,7 @@ impl Context<'_> {
             }
             Ok(true)
         };
-        for resource in resources {
+        for resource in resources.iter_mut() {
             if !by_labels(select, &resource.node)? {
                 continue;
             }
@@ -250,13 +251,19 @@ impl Context<'_> {
                 if found.is_empty() {
                     return Err(missing());
                 }
+                if is_too_deep(path.value.matches('.').count() + 1, &value.node) {
+                    let message = format!("{} nests too deep with this", path.value);
+                    return Err(vec![self.failure(path.mark, message)]);
+                }
+                let added = found.len() * weight(&value.node);
                 for node in found {
                     let overridden = self.put(node, value, target.options.as_ref(), path)?;
                     resource.history.overridden.extend(overridden);
                 }
+                resource.weight += added;
             }
         }
-        Ok(())
+        self.bound(resources, target.mark)
     }
 
     /// Sets a field that was found.
@@ -326,12 +333,12 @@ impl Context<'_> {
             return Some(Value::String(text.into()));
         }
         let value = untyped(text);
-        let fits = match (&there.value, &value) {
+        let fits = matches!(
+            (&there.value, &value),
             (Value::Number(_), Value::Number(_))
-            | (Value::Bool(_), Value::Bool(_))
-            | (Value::Null, Value::Null) => true,
-            _ => false,
-        };
+                | (Value::Bool(_), Value::Bool(_))
+                | (Value::Null, Value::Null)
+        );
         fits.then_some(value)
     }
 }

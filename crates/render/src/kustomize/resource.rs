@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stagegate_core::{Entry, FileId, Map, Mark, Node, ObjectRef, Str, Value};
 
 use super::id::{Id, NO_NAMESPACE, Type, effective};
+use super::limits::weight;
 use super::spec::Behavior;
 
 /// An object, and what kustomize remembers of it.
@@ -22,6 +23,8 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Variables that read a field of this object.
     pub(crate) vars: Vec<Str>,
+    /// How much memory it takes, about.
+    pub(crate) weight: usize,
     /// How it came to be.
     pub(crate) history: History,
 }
@@ -65,6 +68,7 @@ impl Resource {
         };
         let file = node.mark.file;
         Resource {
+            weight: weight(&node),
             node,
             previous: Vec::new(),
             prefixes: Vec::new(),

@@ -329,7 +329,7 @@ impl Spec {
                 && !matches!(node.value, Value::Null)
                 && node.as_str() != Some("")
         };
-        if reader.failures.is_empty() && !fields.iter().any(|f| is_set(f)) {
+        if reader.failures.is_empty() && !fields.iter().any(is_set) {
             return Err(empty(root.mark));
         }
         let mut spec = Spec {
@@ -379,7 +379,7 @@ impl Spec {
             "imageTags" => self.images.extend(reader.each(node, name, Reader::image)),
             "replicas" => self.replicas = reader.each(node, name, Reader::replica),
             "replacements" => {
-                self.replacements = reader.each(node, name, |r, n| r.replacement_field(n));
+                self.replacements = reader.each(node, name, Reader::replacement_field);
             }
             "vars" => self.vars = reader.each(node, name, Reader::var),
             "sortOptions" => self.sort = reader.sort_options(node),
@@ -405,7 +405,7 @@ impl Spec {
                 }
             }
             "openapi" if !node.entries().is_empty() => {
-                self.unsupported.push((node.mark, "openapi"))
+                self.unsupported.push((node.mark, "openapi"));
             }
             "generators" if !node.items().is_empty() => {
                 self.unsupported.push((node.mark, "generators"));
@@ -503,10 +503,9 @@ impl Reader<'_> {
     /// Checks `apiVersion` and `kind`, and gives the kind.
     fn api(&mut self, root: &Node) -> String {
         let mut text = |key: &str| {
-            let entries = root.entries().iter();
+            let mut entries = root.entries().iter();
             let node = entries
-                .filter(|e| e.key.eq_ignore_ascii_case(key))
-                .last()
+                .rfind(|e| e.key.eq_ignore_ascii_case(key))
                 .map(|e| &e.node);
             node.and_then(|node| self.text(node, key))
         };

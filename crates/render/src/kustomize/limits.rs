@@ -1,0 +1,61 @@
+//! Bounds, so that a kustomization that doubles what it holds with every line ends in an error.
+
+use stagegate_core::{MAX_DEPTH, Map, Mark, Node, Value};
+
+use super::Context;
+use super::resource::Resource;
+use crate::Failure;
+
+/// How much one kustomization may hold, about as it is in memory. Argo CD's own installation takes
+/// 20 MiB.
+const MOST: usize = 512 << 20;
+
+/// How much memory a value takes, about.
+pub(crate) fn weight(node: &Node) -> usize {
+    /// A string is stored in place up to this length.
+    const IN_PLACE: usize = 24;
+    let text = |length: usize| if length > IN_PLACE { length } else { 0 };
+    size_of::<Node>()
+        + match &node.value {
+            Value::String(s) => text(s.len()),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(map) => map
+                .iter()
+                .map(|e| 40 + text(e.key.len()) + weight(&e.node))
+                .sum(),
+            _ => 0,
+        }
+}
+
+/// How deep objects and lists nest in a value.
+pub(crate) fn depth(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(map) => Map::iter(map).map(|e| depth(&e.node)).max(),
+        _ => return 0,
+    };
+    below.unwrap_or_default() + 1
+}
+
+/// Whether a value that is put behind so many steps nests deeper than anything may.
+pub(crate) fn is_too_deep(steps: usize, value: &Node) -> bool {
+    steps + depth(value) > MAX_DEPTH
+}
+
+impl Context<'_> {
+    /// Whether all objects together are still what a cluster could take.
+    ///
+    /// # Errors
+    /// They are not; `mark` is the place of what made them too much.
+    pub(crate) fn bound(&self, resources: &[Resource], mark: Mark) -> Result<(), Vec<Failure>> {
+        let all: usize = resources.iter().map(|r| r.weight).sum();
+        if all <= MOST {
+            return Ok(());
+        }
+        let message = format!("this makes more than {} MiB of objects", MOST >> 20);
+        Err(vec![
+            self.failure(mark, message)
+                .with_help("name less, or render it in parts"),
+        ])
+    }
+}
