@@ -6,11 +6,16 @@ use std::sync::LazyLock;
 
 use stagegate_core::{Node, Str, Value, group_of};
 
-/// Kinds outside of namespaces, as kustomize knows them: `apiVersion kind`. Others are taken for
+/// Kinds outside of namespaces, as kustomize knows them: group, version, kind. Others are taken for
 /// namespaced.
-static CLUSTER_SCOPED: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+static CLUSTER_SCOPED: LazyLock<HashSet<(&str, &str, &str)>> = LazyLock::new(|| {
     let lines = include_str!("../../data/scopes.txt").lines();
-    lines.filter_map(|l| l.strip_prefix("cluster ")).collect()
+    let types = lines.filter_map(|l| l.strip_prefix("cluster ")?.split_once(' '));
+    let types = types.map(|(api_version, kind)| {
+        let (group, version) = split(api_version);
+        (group, version, kind)
+    });
+    types.collect()
 });
 
 /// The namespace of what is in none.
@@ -52,8 +57,11 @@ impl Type {
     }
 
     pub(crate) fn is_cluster_scoped(&self) -> bool {
-        let name = format!("{} {}", self.api_version(), self.kind);
-        CLUSTER_SCOPED.contains(name.as_str())
+        CLUSTER_SCOPED.contains(&(
+            self.group.as_str(),
+            self.version.as_str(),
+            self.kind.as_str(),
+        ))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Kustomizations and the files that they name, found and checked before anything is built.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -249,7 +250,7 @@ impl Kustomize {
             kustomize: self,
             tree,
             plan: &mut plan,
-            done: Vec::new(),
+            below: HashMap::new(),
         };
         planning.follow(root, Use::Root, None, &mut Vec::new());
         plan
@@ -260,7 +261,8 @@ struct Planning<'a> {
     kustomize: &'a Kustomize,
     tree: &'a Tree,
     plan: &'a mut Plan,
-    done: Vec<String>,
+    /// What was gone through already: a folder, and all that it builds on.
+    below: HashMap<String, BTreeSet<PathBuf>>,
 }
 
 impl Planning<'_> {
@@ -271,7 +273,15 @@ impl Planning<'_> {
         by: Option<(&Spec, &Text)>,
         way: &mut Vec<PathBuf>,
     ) {
+        /// Deeper chains of bases are a mistake or meant to do harm.
+        const DEEPEST: usize = 256;
+        /// Nobody reads more, and a circle may be found in very many ways.
+        const MOST: usize = 100;
+        if self.plan.failures.len() >= MOST {
+            return;
+        }
         let folder = self.kustomize.folder(self.tree, path);
+        let is_first = !self.below.contains_key(path);
         let at = |message: String| match by {
             Some((spec, text)) => Failure::new(&spec.path, text.mark, message),
             None => Failure::new(path, Mark::NONE, message),
@@ -290,6 +300,12 @@ impl Planning<'_> {
                 ),
             };
             self.plan.failures.push(at(message));
+            return;
+        }
+        if way.len() >= DEEPEST {
+            self.plan
+                .failures
+                .push(at(format!("bases nest deeper than {DEEPEST} levels")));
             return;
         }
         if folder.is_absent {
@@ -323,8 +339,16 @@ impl Planning<'_> {
             _ => {}
         }
         // A base below itself must be found whoever leads to it, all else is told once.
-        if !self.done.contains(&folder.path) {
-            self.done.push(folder.path.clone());
+        let is_circle = |below: &BTreeSet<PathBuf>| {
+            let holds =
+                |visited: &PathBuf| visited.ancestors().any(|folder| below.contains(folder));
+            way.iter().any(holds)
+        };
+        if !is_first && !self.below.get(path).is_some_and(is_circle) {
+            return;
+        }
+        if is_first {
+            self.below.insert(path.to_owned(), BTreeSet::new());
             self.plan.failures.extend(folder.failures.iter().cloned());
             self.plan.remote.extend(folder.remote.iter().cloned());
             let unsupported = spec.unsupported.iter();
@@ -338,15 +362,24 @@ impl Planning<'_> {
             }
         }
         way.push(folder.real.clone());
-        for (text, child) in &folder.resources {
-            if let Child::Folder(path) = child {
-                self.follow(path, Use::Resource, Some((spec, text)), way);
-            }
-        }
-        for (text, path) in &folder.components {
-            self.follow(path, Use::Component, Some((spec, text)), way);
+        let mut below = BTreeSet::from([folder.real.clone()]);
+        let bases = folder
+            .resources
+            .iter()
+            .filter_map(|(text, child)| match child {
+                Child::Folder(path) => Some((text, path, Use::Resource)),
+                _ => None,
+            });
+        let components = folder
+            .components
+            .iter()
+            .map(|(text, path)| (text, path, Use::Component));
+        for (text, path, used_as) in bases.chain(components) {
+            self.follow(path, used_as, Some((spec, text)), way);
+            below.extend(self.below.get(path).into_iter().flatten().cloned());
         }
         way.pop();
+        self.below.insert(folder.path.clone(), below);
     }
 }
 

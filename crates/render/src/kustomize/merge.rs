@@ -6,6 +6,8 @@
 //! as that is what will be deployed, it is done here too, step by step.
 //! Source: kyaml 0.18 (`yaml/merge2`, `yaml/walk`), measured in `testdata/overlays/patches`.
 
+use std::collections::{HashMap, HashSet};
+
 use stagegate_core::{Entry, Map, Mark, Node, Str, Value};
 
 use super::resource::{History, entry};
@@ -379,6 +381,11 @@ impl Merger<'_> {
         schema: Option<Schema>,
         keys: &'static [&'static str],
     ) -> Result<Vec<Node>, Unmergeable> {
+        if let [key] = keys
+            && let Some(places) = self.unique(&own, patch, key)
+        {
+            return self.merge_unique(own, patch, &places, schema, keys);
+        }
         let mut list = List {
             nodes: own,
             order: Vec::new(),
@@ -445,6 +452,67 @@ impl Merger<'_> {
             out = list.order.clone();
         }
         Ok(list.take(&out))
+    }
+
+    /// Where the items that are there stand by their key, if all of them and all of the patch have one
+    /// and no two the same.
+    fn unique(&self, own: &[Node], patch: &[Node], key: &str) -> Option<HashMap<Str, usize>> {
+        let text = |item: &Node| -> Option<Str> {
+            let text = self.scalars.text(item.get(key)?);
+            (!text.is_empty()).then(|| text.as_ref().into())
+        };
+        let mut places = HashMap::with_capacity(own.len());
+        for (i, item) in own.iter().enumerate() {
+            if places.insert(text(item)?, i).is_some() {
+                return None;
+            }
+        }
+        let mut seen = HashSet::with_capacity(patch.len());
+        patch
+            .iter()
+            .all(|item| text(item).is_some_and(|text| seen.insert(text)))
+            .then_some(places)
+    }
+
+    /// The plain case: items of the patch in its order, merged with those that are there, then the
+    /// rest of those.
+    fn merge_unique(
+        &mut self,
+        own: Vec<Node>,
+        patch: &[Node],
+        places: &HashMap<Str, usize>,
+        schema: Option<Schema>,
+        keys: &'static [&'static str],
+    ) -> Result<Vec<Node>, Unmergeable> {
+        let mut own: Vec<Option<Node>> = own.into_iter().map(Some).collect();
+        let mut result = Vec::with_capacity(own.len() + patch.len());
+        let is_empty = |node: &Node| is_null(node) || node.as_map().is_some_and(Map::is_empty);
+        for item in patch {
+            let text = keys
+                .first()
+                .and_then(|key| item.get(key))
+                .map(|n| self.scalars.text(n));
+            let there = text.and_then(|text| places.get(text.as_ref()));
+            let there = there.and_then(|i| own[*i].take());
+            self.key = KeyOf::Item(keys);
+            let replaced = there
+                .clone()
+                .filter(|_| directive(item).ok().flatten() == Some(Directive::Replace));
+            match self.walk(there, Some(item), schema)? {
+                Walked::Nothing => {}
+                // An item that is to be replaced stays as it is.
+                Walked::New(_) if replaced.is_some() => result.extend(replaced),
+                Walked::Kept(node) | Walked::New(node) => {
+                    result.extend(Some(node).filter(|node| !is_empty(node)));
+                }
+            }
+        }
+        for item in own.into_iter().flatten() {
+            self.key = KeyOf::Item(keys);
+            let walked = self.walk(Some(item), None, schema)?;
+            result.extend(walked.node().filter(|node| !is_empty(node)));
+        }
+        Ok(result)
     }
 
     /// A list whose item says what to do with the list: the first with `$patch`, if it has nothing

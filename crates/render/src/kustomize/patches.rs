@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use stagegate_core::{Map, Mark, Node, Str, Value};
-use stagegate_manifest::{Format, Profile, load_exactly};
+use stagegate_manifest::{Format, Loaded, Profile, load_exactly};
 
 use super::id::{Id, Type};
 use super::limits::weight;
@@ -36,28 +36,32 @@ impl Context<'_> {
 
     fn read_patch(&self, patch: &Patch, folder: &str) -> Result<ParsedPatch, Vec<Failure>> {
         let fail = |message: &str| vec![self.failure(patch.mark, message)];
-        let (as_merge, as_steps, mark) = match (&patch.path, &patch.inline) {
-            (Some(_), Some(_)) => return Err(fail("patch and path can't be set at the same time")),
-            (None, None) => return Err(fail("must specify one of patch and path")),
-            (Some(path), None) => {
-                let (file, source) = self.read(folder, path)?;
-                let read = |profile| load_exactly(file, &source, Format::Yaml, profile);
-                (
-                    read(Profile::Kustomize),
-                    read(Profile::Apply),
-                    Mark::new(file, 0, 0),
-                )
+        let file;
+        let (read, mark): (Box<dyn Fn(Profile) -> Loaded>, Mark) =
+            match (&patch.path, &patch.inline) {
+                (Some(_), Some(_)) => {
+                    return Err(fail("patch and path can't be set at the same time"));
+                }
+                (None, None) => return Err(fail("must specify one of patch and path")),
+                (Some(path), None) => {
+                    file = self.read(folder, path)?;
+                    let (id, source) = &file;
+                    let read = |profile| load_exactly(*id, source, Format::Yaml, profile);
+                    (Box::new(read), Mark::new(*id, 0, 0))
+                }
+                (None, Some(text)) => {
+                    let read = |profile| inline(text, self.tree.sources(), profile);
+                    (Box::new(read), text.mark)
+                }
+            };
+        let as_merge = read(Profile::Kustomize);
+        let is_list = |node: &Node| matches!(node.value, Value::Array(_));
+        if !as_merge.problems.is_empty() || as_merge.documents.first().is_some_and(is_list) {
+            // Steps are read as YAML 1.1. Of several documents with steps, kustomize does the first.
+            let steps = read(Profile::Apply).documents.into_iter().next();
+            if let Some(Value::Array(steps)) = steps.map(|node| node.value) {
+                return Ok(ParsedPatch::Json(steps));
             }
-            (None, Some(text)) => {
-                let read = |profile| inline(text, self.tree.sources(), profile);
-                (read(Profile::Kustomize), read(Profile::Apply), text.mark)
-            }
-        };
-        // Of several documents with steps, kustomize does the first.
-        if let Some(steps) = as_steps.documents.first()
-            && let Value::Array(items) = &steps.value
-        {
-            return Ok(ParsedPatch::Json(items.clone()));
         }
         if let Some(problem) = as_merge.problems.into_iter().next() {
             return Err(vec![self.failure(problem.mark, problem.message)]);

@@ -121,13 +121,11 @@ impl Resource {
     /// Whether it is or was called so: `wanted` with the namespace that tells it apart.
     pub(crate) fn is_or_was(&self, wanted: &Id) -> bool {
         let current = self.id();
-        let fits = |id: &Id, namespace: &str| {
-            id.of == wanted.of && id.name == wanted.name && namespace == wanted.namespace
-        };
-        let was = self
-            .previous_ids(&current.of)
-            .any(|id| fits(&id, previous_namespace(&id)));
-        was || fits(&current, current.effective_namespace())
+        let is_named = |id: &Id| id.name == wanted.name && id.of == wanted.of;
+        let was = self.previous_ids(&current.of);
+        let mut was = was.filter(is_named);
+        was.any(|id| previous_namespace(&id) == wanted.namespace)
+            || (is_named(&current) && current.effective_namespace() == wanted.namespace)
     }
 
     /// Whether kustomize has something to remember of it.

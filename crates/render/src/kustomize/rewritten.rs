@@ -1,21 +1,34 @@
 //! What becomes of values because kustomize writes them out and reads them again.
 
-use stagegate_core::{Node, Value};
-use stagegate_manifest::Sources;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use stagegate_core::{FileId, Node, Value};
+use stagegate_manifest::{Source, Sources};
 
 /// Changes an object as writing it changes it: folded texts grow lines, and what was left out of a
 /// mapping in braces becomes an empty text. The object's own annotations are written anew.
 pub(crate) fn rewrite(object: &mut Node, sources: &Sources) {
-    Rewriter { sources }.walk(object, 0, false);
+    let rewriter = Rewriter {
+        sources,
+        last: RefCell::default(),
+    };
+    rewriter.walk(object, 0, false);
 }
 
 struct Rewriter<'a> {
     sources: &'a Sources,
+    /// The file that was looked at last: most of an object stands in one.
+    last: RefCell<(FileId, Option<Arc<Source>>)>,
 }
 
 impl Rewriter<'_> {
     fn first_byte(&self, node: &Node) -> Option<u8> {
-        let source = self.sources.get(node.mark.file)?;
+        let mut last = self.last.borrow_mut();
+        if last.0 != node.mark.file || last.1.is_none() {
+            *last = (node.mark.file, self.sources.get(node.mark.file));
+        }
+        let source = last.1.as_ref()?;
         source
             .text
             .as_bytes()
