@@ -5,7 +5,7 @@
 //! kubectl.docs.kubernetes.io.
 
 use stagegate_core::{FileId, Mark, Node, Value};
-use stagegate_manifest::{Format, Profile, Source, load};
+use stagegate_manifest::{Format, ProblemKind, Profile, Source, load};
 
 use crate::Failure;
 
@@ -99,13 +99,15 @@ impl Kustomization {
     /// What kustomize would refuse to read.
     pub fn read(file: FileId, source: &Source) -> Result<Option<Kustomization>, Vec<Failure>> {
         let failure = |mark, message: String| Failure::new(&source.path, mark, message);
-        let loaded = load(file, source, Format::Yaml, Profile::Kustomize);
-        if !loaded.problems.is_empty() {
-            return Err(loaded
-                .problems
-                .into_iter()
-                .map(|p| failure(p.mark, p.message))
-                .collect());
+        let loaded = load(file, source, Format::Yaml, Profile::Apply);
+        // Of two equal keys kustomize takes the last, without a word.
+        let problems = loaded.problems.into_iter();
+        let fatal: Vec<Failure> = problems
+            .filter(|p| p.kind == ProblemKind::Unreadable)
+            .map(|p| failure(p.mark, p.message))
+            .collect();
+        if !fatal.is_empty() {
+            return Err(fatal);
         }
         let Some(root) = loaded.documents.into_iter().next() else {
             return Err(vec![failure(

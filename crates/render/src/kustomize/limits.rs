@@ -6,10 +6,6 @@ use super::Context;
 use super::resource::Resource;
 use crate::Failure;
 
-/// How much one kustomization may hold, about as it is in memory. Argo CD's own installation takes
-/// 20 MiB.
-const MOST: usize = 512 << 20;
-
 /// How much memory a value takes, about.
 pub(crate) fn weight(node: &Node) -> usize {
     /// A string is stored in place up to this length.
@@ -49,10 +45,11 @@ impl Context<'_> {
     /// They are not; `mark` is the place of what made them too much.
     pub(crate) fn bound(&self, resources: &[Resource], mark: Mark) -> Result<(), Vec<Failure>> {
         let all: usize = resources.iter().map(|r| r.weight).sum();
-        if all <= MOST {
+        let most = self.kustomize.memory_limit;
+        if all <= most {
             return Ok(());
         }
-        let message = format!("this makes more than {} MiB of objects", MOST >> 20);
+        let message = format!("this makes more than {} MiB of objects", most >> 20);
         Err(vec![
             self.failure(mark, message)
                 .with_help("name less, or render it in parts"),

@@ -52,6 +52,9 @@ type Built = Arc<OnceLock<Result<Arc<Accumulated>, Vec<Failure>>>>;
 pub struct Kustomize {
     external: ExternalKustomize,
     restrictions: LoadRestrictions,
+    /// How many bytes the objects of one kustomization may take, about. Argo CD's own installation
+    /// takes 20 MiB.
+    pub memory_limit: usize,
     folders: Mutex<HashMap<String, Arc<Folder>>>,
     /// By folder, whether files outside of it may be read, and whether origins are kept.
     built: Mutex<HashMap<(String, bool, bool), Built>>,
@@ -88,6 +91,7 @@ impl Kustomize {
         Kustomize {
             external,
             restrictions,
+            memory_limit: 512 << 20,
             folders: Mutex::default(),
             built: Mutex::default(),
         }
