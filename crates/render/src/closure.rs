@@ -91,7 +91,7 @@ impl Closure {
             );
         }
         for plugin in &kustomization.inline_plugins {
-            let documents = inline(plugin, tree.sources(), Profile::Kustomize).documents;
+            let documents = inline(plugin, tree.sources(), Profile::Kustomize, true).documents;
             failures.extend(
                 documents
                     .iter()

@@ -3,10 +3,11 @@
 use stagegate_core::{Mark, Node};
 use stagegate_manifest::{Format, Loaded, Profile, Source, Sources, decode, load_exactly};
 
-/// Reads a text that stands in a file; marks point into that file. White space at its end does not
-/// count.
-pub(crate) fn inline(text: &Node, sources: &Sources, profile: Profile) -> Loaded {
-    let inner = text.as_str().map(str::trim_end);
+/// Reads a text that stands in a file; marks point into that file.
+pub(crate) fn inline(text: &Node, sources: &Sources, profile: Profile, is_trimmed: bool) -> Loaded {
+    let inner = text
+        .as_str()
+        .map(|text| if is_trimmed { text.trim_end() } else { text });
     let (Some(inner), Some(outer)) = (inner, sources.get(text.mark.file)) else {
         return Loaded::default();
     };

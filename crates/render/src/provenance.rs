@@ -281,7 +281,7 @@ fn patch_documents(tree: &Tree, applier: &Kustomization, patch: &Patch) -> Vec<N
             Ok((file, text)) => load(file, &text, Format::Yaml, Profile::Kustomize).documents,
             Err(_) => Vec::new(),
         },
-        (None, Some(text)) => inline(text, tree.sources(), Profile::Kustomize).documents,
+        (None, Some(text)) => inline(text, tree.sources(), Profile::Kustomize, true).documents,
         (None, None) => Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! What is done last, to everything: hashes, references, variables, order; and objects out of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use stagegate_core::{Mark, Node, Object, ObjectRef, Origin, Pointer, Str, Value};
@@ -8,6 +8,7 @@ use stagegate_core::{Mark, Node, Object, ObjectRef, Origin, Pointer, Str, Value}
 use super::Context;
 use super::build::{Accumulated, lacks};
 use super::generate::content_hash;
+use super::id::Id;
 use super::load::Folder;
 use super::order;
 use super::resource::{History, Resource, entry, object_in, set_metadata};
@@ -45,7 +46,7 @@ impl Context<'_> {
             if !resource.needs_hash {
                 continue;
             }
-            let Some(hash) = content_hash(&resource.node) else {
+            let Some(hash) = content_hash(&resource.node, self.scalars()) else {
                 return Err(Unfinished::Unsupported(
                     resource.node.mark,
                     "a generated object that a patch gave another kind",
@@ -70,6 +71,18 @@ impl Context<'_> {
                     resource.history.written
                 );
                 return Err(vec![self.failure(resource.node.mark, message)].into());
+            }
+        }
+        let mut seen: HashSet<Id> = HashSet::with_capacity(resources.len());
+        for resource in &resources {
+            let id = resource.id();
+            if !seen.insert(id.clone().key()) {
+                let message = format!("two objects have one id in the end: {id}");
+                let failure = self.failure(resource.node.mark, message);
+                return Err(vec![
+                    failure.with_help("a patch or a replacement gave one the other's name"),
+                ]
+                .into());
             }
         }
         resources.retain(|resource| {

@@ -8,7 +8,7 @@ use stagegate_core::{Entry, Map, Mark, Node, Number, ObjectRef, Str, Value};
 
 use super::Context;
 use super::resource::{Resource, entry, object_in};
-use super::scalars::{go_float, untyped};
+use super::scalars::{Scalars, go_float, untyped};
 use super::spec::{Behavior, Generator, GeneratorOptions, Pairs, Spec, Text};
 use crate::Failure;
 use crate::kustomization::value_of_literal;
@@ -304,7 +304,13 @@ impl Context<'_> {
                         format!("cannot find resource with id {id} to replace"),
                     )]);
                 }
-                new.history.files.clone_from(&old.history.files);
+                if new.behavior == Behavior::Merge {
+                    new.history.files.clone_from(&old.history.files);
+                    new.history.generated = old.history.generated;
+                }
+                new.history
+                    .transformations
+                    .clone_from(&old.history.transformations);
                 new.history.written = std::sync::Arc::clone(&old.history.written);
                 resources[*index] = new;
                 Ok(())
@@ -450,9 +456,23 @@ fn base64_lines(bytes: &[u8]) -> String {
 
 /// The hash that a generated object's name ends with. `None` for an object that a patch gave another
 /// kind: kustomize then hashes its own notes of the file, which nobody else can have.
-pub(crate) fn content_hash(node: &Node) -> Option<String> {
+pub(crate) fn content_hash(node: &Node, scalars: Scalars<'_>) -> Option<String> {
     let absent = Node::unmarked(Value::String(Str::default()));
-    let field = |key: &str| node.get(key).unwrap_or(&absent);
+    // What is no object counts by its text, and a list not at all.
+    let as_hashed = |key: &str| match node.as_map()?.get(key)? {
+        node if matches!(node.value, Value::Object(_)) => Some(node.clone()),
+        node if matches!(node.value, Value::Array(_)) => Some(Node::default()),
+        node => Some(Node::unmarked(Value::String(
+            scalars.text(node).as_ref().into(),
+        ))),
+    };
+    let held = ["data", "binaryData", "stringData", "type"]
+        .map(|key| (key, as_hashed(key).unwrap_or_else(|| absent.clone())));
+    let field = |key: &str| {
+        held.iter()
+            .find(|(k, _)| *k == key)
+            .map_or(&absent, |(_, node)| node)
+    };
     let is_object = |key: &str| matches!(field(key).value, Value::Object(_));
     let kind = node.get("kind").and_then(Node::as_str)?;
     let mut members = vec![("data", field("data"))];

@@ -30,7 +30,7 @@ pub(crate) enum Merged {
     Unchanged(Node),
 }
 
-/// Merges a patch into an object.
+/// Merges a patch into an object. `written` gets the members whose values were set.
 ///
 /// # Errors
 /// A scalar over an object and the like; a `$patch` directive that there is not.
@@ -39,6 +39,7 @@ pub(crate) fn merge(
     patch: &Node,
     scalars: Scalars<'_>,
     history: &mut History,
+    written: &mut Vec<Entry>,
 ) -> Result<Merged, Unmergeable> {
     let replaces = patch
         .as_map()
@@ -47,9 +48,15 @@ pub(crate) fn merge(
     if replaces {
         return Ok(Merged::Unchanged(object));
     }
+    let mut object = object;
+    for mark in std::mem::take(&mut history.untyped) {
+        type_as_text(&mut object, mark, scalars);
+    }
     let mut merger = Merger {
         scalars,
         history,
+        written,
+        same: false,
         key: KeyOf::Object,
     };
     Ok(match merger.walk(Some(object), Some(patch), None)? {
@@ -58,11 +65,35 @@ pub(crate) fn merge(
     })
 }
 
+/// Makes a text of a member that was set without a type. Items of lists stay as they are.
+fn type_as_text(node: &mut Node, mark: Mark, scalars: Scalars<'_>) {
+    match &mut node.value {
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| type_as_text(item, mark, scalars)),
+        Value::Object(map) => {
+            for entry in map.iter_mut() {
+                let is_typed = matches!(entry.node.value, Value::Bool(_) | Value::Number(_));
+                if entry.node.mark == mark && is_typed {
+                    let text: Str = scalars.text(&entry.node).as_ref().into();
+                    entry.node.value = Value::String(text);
+                }
+                type_as_text(&mut entry.node, mark, scalars);
+            }
+        }
+        _ => {}
+    }
+}
+
 const DIRECTIVE: &str = "$patch";
 
 struct Merger<'a> {
     scalars: Scalars<'a>,
     history: &'a mut History,
+    /// Members whose single values were set.
+    written: &'a mut Vec<Entry>,
+    /// What is there and the patch are one: a list that the object lacked.
+    same: bool,
     /// What the object that is walked next is told apart by.
     key: KeyOf,
 }
@@ -190,9 +221,10 @@ impl Merger<'_> {
         match (there, patch) {
             (_, Some(patch)) if is_null(patch) => Walked::Nothing,
             (Some(there), Some(patch)) => {
-                if patch.mark != there.mark {
-                    self.history.overridden.push((patch.mark, there.mark));
+                if patch.mark == there.mark {
+                    return Walked::New(patch.clone());
                 }
+                self.history.overridden.push((patch.mark, there.mark));
                 Walked::New(self.in_style_of(&there, patch.clone()))
             }
             (None, Some(patch)) => Walked::New(patch.clone()),
@@ -202,9 +234,15 @@ impl Merger<'_> {
     }
 
     /// A value keeps the quotes of the one that it replaces, and so becomes a text.
-    fn in_style_of(&self, there: &Node, mut node: Node) -> Node {
-        if matches!(node.value, Value::Bool(_) | Value::Number(_)) && self.scalars.is_quoted(there)
-        {
+    fn in_style_of(&mut self, there: &Node, mut node: Node) -> Node {
+        if shape(Some(&node)) != Some(Shape::Scalar) {
+            return node;
+        }
+        let known = self.history.quoted.iter().rev();
+        let known = known.into_iter().find(|(mark, _)| *mark == there.mark);
+        let is_quoted = known.map_or_else(|| self.scalars.is_quoted(there), |(_, quoted)| *quoted);
+        self.history.quoted.push((node.mark, is_quoted));
+        if matches!(node.value, Value::Bool(_) | Value::Number(_)) && is_quoted {
             node.value = Value::String(self.scalars.text(&node).as_ref().into());
         }
         node
@@ -249,7 +287,7 @@ impl Merger<'_> {
         };
         let is_new = added || directive == Some(Directive::Replace);
         if directive.is_some()
-            && is_new
+            && (is_new || self.same)
             && let Value::Object(map) = &mut node.value
         {
             map.remove(DIRECTIVE);
@@ -291,6 +329,15 @@ impl Merger<'_> {
             let walked = self.walk(Some(node), patch.map(|e| &e.node), field)?;
             if patch.is_some() {
                 seen.push(key.clone());
+            }
+            if let (Walked::New(node), Some(_), true) = (&walked, patch, was_there)
+                && shape(Some(node)) == Some(Shape::Scalar)
+            {
+                self.written.push(Entry {
+                    key: key.clone(),
+                    key_mark,
+                    node: node.clone(),
+                });
             }
             match (walked.node(), patch) {
                 (Some(node), _) => result.push(Entry {
@@ -363,9 +410,13 @@ impl Merger<'_> {
             (None, Some(patch)) => patch.items(),
             (None, None) => &[],
         };
+        let outer = self.same;
+        self.same |= is_new;
+        let merged = self.merge_items(own, patch_items, items, keys);
+        self.same = outer;
         let node = Node {
             mark,
-            value: Value::Array(self.merge_items(own, patch_items, items, keys)?),
+            value: Value::Array(merged?),
         };
         Ok(if is_new {
             Walked::New(node)
@@ -428,7 +479,13 @@ impl Merger<'_> {
                     }
                     None => Some(list.add(node)),
                 },
-                Walked::New(node) => Some(list.add(node)),
+                Walked::New(node) => match there {
+                    Some(i) if self.same => {
+                        list.nodes[i] = node;
+                        Some(i)
+                    }
+                    _ => Some(list.add(node)),
+                },
             };
             let empty = index.is_none_or(|i| {
                 is_null(&list.nodes[i]) || list.nodes[i].as_map().is_some_and(Map::is_empty)
@@ -495,9 +552,8 @@ impl Merger<'_> {
             let there = text.and_then(|text| places.get(text.as_ref()));
             let there = there.and_then(|i| own[*i].take());
             self.key = KeyOf::Item(keys);
-            let replaced = there
-                .clone()
-                .filter(|_| directive(item).ok().flatten() == Some(Directive::Replace));
+            let is_replaced = directive(item).ok().flatten() == Some(Directive::Replace);
+            let replaced = there.clone().filter(|_| is_replaced && !self.same);
             match self.walk(there, Some(item), schema)? {
                 Walked::Nothing => {}
                 // An item that is to be replaced stays as it is.

@@ -50,7 +50,8 @@ impl Context<'_> {
                     (Box::new(read), Mark::new(*id, 0, 0))
                 }
                 (None, Some(text)) => {
-                    let read = |profile| inline(text, self.tree.sources(), profile);
+                    let read =
+                        |profile| inline(text, self.tree.sources(), profile, patch.is_trimmed);
                     (Box::new(read), text.mark)
                 }
             };
@@ -135,11 +136,24 @@ impl Context<'_> {
                     self.merge_into(resources, &selected, document, patch)
                 }
                 None => {
+                    let mut deleted: Option<Mark> = None;
                     for document in documents {
+                        if let Some(mark) = deleted {
+                            let message = "kustomize breaks off at a document behind one that deletes an object";
+                            let failure = self.failure(document.mark, message);
+                            let place = self.tree.sources().locate(mark);
+                            let line = place.map_or(0, |place| place.line);
+                            return Err(vec![failure.with_help(format!(
+                                "put the one of line {line} last, or into an entry of its own"
+                            ))]);
+                        }
                         let Some(index) = self.one_target(resources, document)? else {
                             continue;
                         };
                         self.merge_one(&mut resources[index], document.clone(), patch)?;
+                        if matches!(resources[index].node.value, Value::Null) {
+                            deleted = Some(document.mark);
+                        }
                     }
                     drop_empty(resources);
                     Ok(())
@@ -213,6 +227,8 @@ impl Context<'_> {
         json_patch::apply(&mut resource.node, steps, &mut resource.history)
             .map_err(|e| vec![self.failure(e.mark, e.message)])?;
         resource.weight = weight(&resource.node);
+        resource.unshare();
+        self.only_texts(&mut resource.node, "annotations");
         Ok(())
     }
 
@@ -330,17 +346,30 @@ impl Context<'_> {
         patch: &Patch,
     ) -> Result<(), Vec<Failure>> {
         let id = resource.id();
+        let mut document = document;
         if patch.allow_name_change || patch.allow_kind_change {
             resource.remember();
+            // The patch has a note of its own, so that its annotations are written anew.
+            self.only_texts(&mut document, "annotations");
         }
         resource.weight += weight(&document);
         let node = std::mem::take(&mut resource.node);
-        let merged = merge(node, &document, self.scalars(), &mut resource.history)
+        let mut written = Vec::new();
+        let history = &mut resource.history;
+        let merged = merge(node, &document, self.scalars(), history, &mut written)
             .map_err(|e| vec![self.failure(e.mark, e.message)])?;
         resource.node = match merged {
             Merged::Deleted => return Ok(()),
-            Merged::Changed(node) | Merged::Unchanged(node) => node,
+            Merged::Unchanged(node) => {
+                resource.node = node;
+                return Ok(());
+            }
+            Merged::Changed(node) => node,
         };
+        resource.spread(&written);
+        if takes_notes(&document) {
+            resource.forget();
+        }
         if !patch.allow_kind_change {
             set_kind(&mut resource.node, &id.of.kind);
         }
@@ -361,6 +390,21 @@ impl Context<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a patch takes out the annotations of an object as a whole, and with them what kustomize
+/// remembers there.
+fn takes_notes(patch: &Node) -> bool {
+    let replaces = |node: &Node| {
+        let directive = node.as_map().and_then(|map| map.get("$patch"));
+        matches!(directive.and_then(Node::as_str), Some("delete" | "replace"))
+    };
+    let is_gone = |node: &Node| matches!(node.value, Value::Null) || replaces(node);
+    let metadata = patch.as_map().and_then(|map| map.get("metadata"));
+    metadata.is_some_and(|metadata| {
+        let annotations = metadata.as_map().and_then(|map| map.get("annotations"));
+        is_gone(metadata) || annotations.is_some_and(is_gone)
+    })
 }
 
 /// Takes out what patches deleted.

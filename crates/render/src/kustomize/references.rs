@@ -356,6 +356,7 @@ fn names_only(resource: &Resource) -> Resource {
         needs_hash: false,
         vars: Vec::new(),
         weight: 0,
+        shared: Vec::new(),
         history: super::resource::History {
             files: Vec::new(),
             overridden: Vec::new(),

@@ -90,35 +90,40 @@ impl Context<'_> {
             let message = "replacements must specify a source and at least one target";
             return Err(vec![self.failure(replacement.mark, message)]);
         };
-        let Some(value) = self.source(resources, source)? else {
+        let Some(index) = self.source(resources, source)? else {
             return Ok(());
         };
         targets
             .iter()
-            .try_for_each(|target| self.copy_to(resources, target, &value))
+            .try_for_each(|target| self.copy_to(resources, target, (index, source)))
     }
 
-    /// The value to copy. `None` where its object may lie outside of the repository.
+    /// The object with the value to copy. `None` where it may lie outside of the repository.
     fn source(
         &self,
         resources: &[Resource],
         source: &ReplacementSource,
-    ) -> Result<Option<Copied>, Vec<Failure>> {
-        let mut found = resources.iter().filter(|r| source.select.selects(&r.ids()));
-        let resource = match (found.next(), found.next()) {
-            (Some(resource), None) => resource,
-            (None, _) if self.incomplete => return Ok(None),
-            (None, _) => {
-                return Err(vec![
-                    self.failure(source.mark, "nothing selected by this source"),
-                ]);
-            }
-            _ => {
-                return Err(vec![
-                    self.failure(source.mark, "multiple matches for this source"),
-                ]);
-            }
-        };
+    ) -> Result<Option<usize>, Vec<Failure>> {
+        let is_meant = |i: &usize| source.select.selects(&resources[*i].ids());
+        let mut found = (0..resources.len()).filter(is_meant);
+        match (found.next(), found.next()) {
+            (Some(index), None) => self.value(&resources[index], source).map(|_| Some(index)),
+            (None, _) if self.incomplete => Ok(None),
+            (None, _) => Err(vec![
+                self.failure(source.mark, "nothing selected by this source"),
+            ]),
+            _ => Err(vec![
+                self.failure(source.mark, "multiple matches for this source"),
+            ]),
+        }
+    }
+
+    /// The value to copy.
+    fn value(
+        &self,
+        resource: &Resource,
+        source: &ReplacementSource,
+    ) -> Result<Copied, Vec<Failure>> {
         let path = smart_split(&source.field_path.value);
         let node = self
             .lookup(&resource.node, &path)
@@ -161,7 +166,7 @@ impl Context<'_> {
             copied.node.value = retyped(&copied.node.value, &text);
             copied.text = text;
         }
-        Ok(Some(copied))
+        Ok(copied)
     }
 
     /// The one node that a path names: the first item that fits.
@@ -185,7 +190,7 @@ impl Context<'_> {
         &self,
         resources: &mut [Resource],
         target: &ReplacementTarget,
-        value: &Copied,
+        (source, from): (usize, &ReplacementSource),
     ) -> Result<(), Vec<Failure>> {
         let Some(select) = &target.select else {
             return Err(vec![
@@ -205,10 +210,11 @@ impl Context<'_> {
             }
             Ok(true)
         };
-        for resource in resources.iter_mut() {
-            if !by_labels(select, &resource.node)? {
+        for index in 0..resources.len() {
+            if !by_labels(select, &resources[index].node)? {
                 continue;
             }
+            let resource = &resources[index];
             let ids: Vec<Id> = resource.ids();
             let mut rejected = false;
             for reject in &target.reject {
@@ -221,6 +227,9 @@ impl Context<'_> {
                 continue;
             }
             for path in &target.field_paths {
+                // Read anew: an earlier field may have been the source itself.
+                let value = self.value(&resources[source], from)?;
+                let resource = &mut resources[index];
                 let create = target
                     .options
                     .as_ref()
@@ -257,10 +266,14 @@ impl Context<'_> {
                 }
                 let added = found.len() * weight(&value.node);
                 for node in found {
-                    let overridden = self.put(node, value, target.options.as_ref(), path)?;
+                    let overridden = self.put(node, &value, target.options.as_ref(), path)?;
                     resource.history.overridden.extend(overridden);
                 }
+                if create && !matches!(value.node.value, Value::Object(_) | Value::Array(_)) {
+                    resource.history.untyped.push(value.node.mark);
+                }
                 resource.weight += added;
+                resource.spread_from(value.node.mark);
             }
         }
         self.bound(resources, target.mark)
@@ -281,7 +294,12 @@ impl Context<'_> {
             if !is_scalar {
                 return Err(vec![self.failure(path.mark, ONLY_SCALARS)]);
             }
-            let own = self.scalars().text(node).into_owned();
+            let is_made = node.mark.is_none();
+            let own = if is_made {
+                String::new()
+            } else {
+                self.scalars().text(node).into_owned()
+            };
             let mut parts: Vec<&str> = own.split(options.delimiter.as_str()).collect();
             match usize::try_from(options.index) {
                 Err(_) => parts.insert(0, &value.text),
@@ -295,11 +313,20 @@ impl Context<'_> {
             *node = value.node.clone();
         } else if old.is_none() {
             // A field that was just made has no type but that of its text.
-            *node = Node {
-                mark: value.node.mark,
-                value: match &value.node.value {
-                    Value::Object(_) | Value::Array(_) => value.node.value.clone(),
-                    _ => untyped(&text),
+            let mark = value.node.mark;
+            *node = match &value.node.value {
+                Value::Object(_) | Value::Array(_) => value.node.clone(),
+                // Nothing is written, which is null to kustomize.
+                _ if text.is_empty() => Node {
+                    mark: Mark {
+                        end: mark.start,
+                        ..mark
+                    },
+                    value: Value::Null,
+                },
+                _ => Node {
+                    mark,
+                    value: untyped(&text),
                 },
             };
         } else {

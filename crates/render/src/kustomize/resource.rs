@@ -23,6 +23,9 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Variables that read a field of this object.
     pub(crate) vars: Vec<Str>,
+    /// Labels and annotations that one entry of a kustomization set in several places: their keys and
+    /// the places of those. To kustomize they are one value, and who changes one changes all.
+    pub(crate) shared: Vec<(Str, Mark)>,
     /// How much memory it takes, about.
     pub(crate) weight: usize,
     /// How it came to be.
@@ -49,6 +52,12 @@ pub(crate) struct History {
     pub(crate) generated: Option<&'static str>,
     /// Places of values that replaced others, with the places of those.
     pub(crate) overridden: Vec<(Mark, Mark)>,
+    /// Values that took the place of others, and whether the first of those stood in quotes: that is how
+    /// kustomize writes them all.
+    pub(crate) quoted: Vec<(Mark, bool)>,
+    /// Places of values that were set without a type: what looks like a number is one, until a merge
+    /// patch goes over the object and makes a text of it.
+    pub(crate) untyped: Vec<Mark>,
     /// What was taken out: the place of the object that held it, the member, the place of what did.
     pub(crate) removed: Vec<(Mark, Str, Mark)>,
     /// The transformers that ran over it: the kustomization and their kind. Only where
@@ -76,11 +85,14 @@ impl Resource {
             behavior: Behavior::Unspecified,
             needs_hash: false,
             vars: Vec::new(),
+            shared: Vec::new(),
             history: History {
                 written: Arc::new(written),
                 files: vec![file],
                 generated: None,
                 overridden: Vec::new(),
+                quoted: Vec::new(),
+                untyped: Vec::new(),
                 removed: Vec::new(),
                 transformations: Vec::new(),
             },
@@ -134,6 +146,43 @@ impl Resource {
             || !self.prefixes.is_empty()
             || !self.suffixes.is_empty()
             || self.history.generated.is_some()
+    }
+
+    /// Forgets all that kustomize remembers in annotations.
+    pub(crate) fn forget(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+        self.behavior = Behavior::Unspecified;
+        self.history.transformations.clear();
+    }
+
+    /// Gives a shared label or annotation that was changed in one place its value in all.
+    pub(crate) fn spread(&mut self, changed: &[Entry]) {
+        let changed = changed
+            .iter()
+            .filter(|e| self.shared.contains(&(e.key.clone(), e.key_mark)));
+        for entry in changed.cloned().collect::<Vec<_>>() {
+            spread(&mut self.node, &entry);
+        }
+    }
+
+    /// The same for those that now have the value of this place.
+    pub(crate) fn spread_from(&mut self, mark: Mark) {
+        if self.shared.is_empty() {
+            return;
+        }
+        let mut changed = Vec::new();
+        entries_from(&self.node, mark, &mut changed);
+        self.spread(&changed);
+    }
+
+    /// From here on every shared value stands by itself.
+    pub(crate) fn unshare(&mut self) {
+        for (key, mark) in std::mem::take(&mut self.shared) {
+            unshare(&mut self.node, &key, mark);
+        }
     }
 
     /// Remembers the current name.
@@ -207,5 +256,54 @@ pub(crate) fn set_metadata(node: &mut Node, key: &str, value: &str) {
     match metadata.get_mut(key) {
         Some(node) => node.value = Value::String(value.into()),
         None => metadata.insert(entry(key, mark, Value::String(value.into()))),
+    }
+}
+
+fn spread(node: &mut Node, changed: &Entry) {
+    match &mut node.value {
+        Value::Array(items) => items.iter_mut().for_each(|item| spread(item, changed)),
+        Value::Object(map) => {
+            for entry in map.iter_mut() {
+                if entry.key_mark == changed.key_mark && entry.key == changed.key {
+                    entry.node = changed.node.clone();
+                } else {
+                    spread(&mut entry.node, changed);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unshare(node: &mut Node, key: &str, mark: Mark) {
+    match &mut node.value {
+        Value::Array(items) => items.iter_mut().for_each(|item| unshare(item, key, mark)),
+        Value::Object(map) => {
+            for entry in map.iter_mut() {
+                if entry.key_mark == mark && entry.key == key {
+                    entry.key_mark = entry.node.mark;
+                }
+                unshare(&mut entry.node, key, mark);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Members whose values stand at a place.
+fn entries_from(node: &Node, mark: Mark, found: &mut Vec<Entry>) {
+    match &node.value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| entries_from(item, mark, found)),
+        Value::Object(map) => {
+            for entry in map.iter() {
+                if entry.node.mark == mark {
+                    found.push(entry.clone());
+                }
+                entries_from(&entry.node, mark, found);
+            }
+        }
+        _ => {}
     }
 }

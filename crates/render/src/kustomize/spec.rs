@@ -84,6 +84,8 @@ pub(crate) struct Patch {
     pub(crate) path: Option<Text>,
     /// The text in the kustomization.
     pub(crate) inline: Option<Node>,
+    /// White space around the text in the kustomization does not count.
+    pub(crate) is_trimmed: bool,
     pub(crate) target: Option<Arc<Target>>,
     pub(crate) allow_name_change: bool,
     pub(crate) allow_kind_change: bool,
@@ -670,6 +672,7 @@ impl Reader<'_> {
         const KNOWN: [&str; 4] = ["path", "patch", "target", "options"];
         let mut patch = Patch {
             mark: node.mark,
+            is_trimmed: true,
             ..Patch::default()
         };
         for (name, node) in self.object(node, "a patch", &KNOWN).unwrap_or_default() {

@@ -47,7 +47,8 @@ impl Context<'_> {
                 self.set(resource, &field, Make::Scalar, namespace.mark, &mut set)?;
             }
             if is_binding {
-                default_subjects(&mut resource.node, namespace);
+                default_subjects(&mut resource.node, namespace)
+                    .map_err(|misfit| vec![self.failure(misfit.mark, misfit.message)])?;
             }
             for field in fields_of(&configuration.namespace, &of) {
                 let is_handled = match field.path.as_str() {
@@ -193,7 +194,7 @@ impl Context<'_> {
         let mark = pairs[0].0.mark;
         for resource in resources {
             let of = resource.id().of;
-            let mut overridden = Vec::new();
+            let (mut overridden, mut written, mut made) = (Vec::new(), Vec::new(), Vec::new());
             let mut set = |node: &mut Node| {
                 let misfit = Misfit {
                     mark: node.mark,
@@ -207,15 +208,19 @@ impl Context<'_> {
                 };
                 for (key, value) in pairs {
                     let text = Value::String(value.value.clone());
-                    match map.get_mut(&key.value) {
+                    match map.iter_mut().find(|e| e.key == key.value) {
                         Some(there) => {
-                            overridden.push((value.mark, there.mark));
-                            *there = Node {
+                            if there.node.mark != value.mark {
+                                overridden.push((value.mark, there.node.mark));
+                            }
+                            there.node = Node {
                                 mark: value.mark,
                                 value: text,
                             };
+                            written.push(there.clone());
                         }
                         None => {
+                            made.push((key.value.clone(), key.mark));
                             let mut made = entry(&key.value, value.mark, text);
                             made.key_mark = key.mark;
                             map.insert(made);
@@ -228,6 +233,10 @@ impl Context<'_> {
                 self.set(resource, field, Make::Object, mark, &mut set)?;
             }
             resource.history.overridden.extend(overridden);
+            resource.spread(&written);
+            resource.shared.extend(made);
+            resource.shared.sort_unstable();
+            resource.shared.dedup();
         }
         Ok(())
     }
@@ -372,14 +381,31 @@ fn set_text(
 }
 
 /// Service accounts named `default` are those of the namespace.
-fn default_subjects(node: &mut Node, namespace: &Text) {
+fn default_subjects(node: &mut Node, namespace: &Text) -> Result<(), Misfit> {
     let Value::Object(map) = &mut node.value else {
-        return;
+        return Ok(());
     };
-    let Some(Value::Array(subjects)) = map.get_mut("subjects").map(|n| &mut n.value) else {
-        return;
+    let Some(subjects) = map.get_mut("subjects") else {
+        return Ok(());
+    };
+    let mark = subjects.mark;
+    let subjects = match &mut subjects.value {
+        Value::Array(subjects) => subjects,
+        Value::Null => return Ok(()),
+        _ => {
+            return Err(Misfit {
+                mark,
+                message: "the subjects of a binding are a list".to_owned(),
+            });
+        }
     };
     for subject in subjects {
+        if !matches!(subject.value, Value::Object(_) | Value::Null) {
+            return Err(Misfit {
+                mark: subject.mark,
+                message: "a subject is a mapping".to_owned(),
+            });
+        }
         if subject.get("name").and_then(Node::as_str) != Some("default") {
             continue;
         }
@@ -391,6 +417,7 @@ fn default_subjects(node: &mut Node, namespace: &Text) {
             ));
         }
     }
+    Ok(())
 }
 
 /// Calls `f` with the image of every item of a list `containers` or `initContainers`, anywhere.

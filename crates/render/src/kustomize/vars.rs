@@ -112,6 +112,9 @@ impl Context<'_> {
                 )
                 .map_err(|m| vec![self.failure(m.mark, m.message)])?;
             }
+            for (by, _) in &overridden {
+                resource.spread_from(*by);
+            }
             resource.history.overridden.extend(overridden);
         }
         Ok(())
