@@ -105,7 +105,7 @@ impl Context<'_> {
                 let text = self.transformations_text(&resource.history, root);
                 set_metadata_text(&mut resource.node, "annotations", TRANSFORMATIONS, &text);
             }
-            rewrite(&mut resource.node, self.tree.sources());
+            rewrite(&mut resource.node, &resource.history, self.tree.sources());
             self.only_texts(&mut resource.node, "annotations");
             sort_keys(&mut resource.node);
             let chain: Vec<_> = resource.history.files.iter().rev().copied().collect();

@@ -123,6 +123,7 @@ impl Context<'_> {
         resource.needs_hash =
             !options.is_some_and(|o: GeneratorOptions| o.disable_name_suffix_hash);
         resource.behavior = generator.behavior;
+        resource.style_texts();
         Ok(resource)
     }
 
@@ -295,6 +296,7 @@ impl Context<'_> {
                 self.take_metadata(&mut new, old);
                 if new.behavior == Behavior::Merge {
                     self.merge_data(&mut new, old);
+                    new.style_texts();
                 }
                 let own = new.id().key();
                 let same = resources.iter().filter(|r| r.id().key() == own).count();

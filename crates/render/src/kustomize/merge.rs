@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use stagegate_core::{Entry, Map, Mark, Node, Str, Value};
 
 use super::resource::{History, entry};
-use super::scalars::{Scalars, untyped};
+use super::scalars::{Scalars, Style, untyped};
 use super::schema::Schema;
 
 /// Why two things cannot be merged.
@@ -238,11 +238,10 @@ impl Merger<'_> {
         if shape(Some(&node)) != Some(Shape::Scalar) {
             return node;
         }
-        let known = self.history.quoted.iter().rev();
-        let known = known.into_iter().find(|(mark, _)| *mark == there.mark);
-        let is_quoted = known.map_or_else(|| self.scalars.is_quoted(there), |(_, quoted)| *quoted);
-        self.history.quoted.push((node.mark, is_quoted));
-        if matches!(node.value, Value::Bool(_) | Value::Number(_)) && is_quoted {
+        let style = self.history.style(there.mark);
+        let style = style.unwrap_or_else(|| self.scalars.style(there));
+        self.history.styles.insert(node.mark, style);
+        if matches!(node.value, Value::Bool(_) | Value::Number(_)) && style != Style::Plain {
             node.value = Value::String(self.scalars.text(&node).as_ref().into());
         }
         node

@@ -1,11 +1,13 @@
 //! An object on its way through a kustomization, with what it was called before.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use stagegate_core::{Entry, FileId, Map, Mark, Node, ObjectRef, Str, Value};
 
 use super::id::{Id, NO_NAMESPACE, Type, effective};
 use super::limits::weight;
+use super::scalars::{Style, untyped};
 use super::spec::Behavior;
 
 /// An object, and what kustomize remembers of it.
@@ -52,9 +54,9 @@ pub(crate) struct History {
     pub(crate) generated: Option<&'static str>,
     /// Places of values that replaced others, with the places of those.
     pub(crate) overridden: Vec<(Mark, Mark)>,
-    /// Values that took the place of others, and whether the first of those stood in quotes: that is how
-    /// kustomize writes them all.
-    pub(crate) quoted: Vec<(Mark, bool)>,
+    /// How kustomize writes values, where that is not how they are written at their places: those that
+    /// took the place of others are written as the first of those.
+    pub(crate) styles: HashMap<Mark, Style>,
     /// Places of values that were set without a type: what looks like a number is one, until a merge
     /// patch goes over the object and makes a text of it.
     pub(crate) untyped: Vec<Mark>,
@@ -63,6 +65,13 @@ pub(crate) struct History {
     /// The transformers that ran over it: the kustomization and their kind. Only where
     /// `buildMetadata` asks for it.
     pub(crate) transformations: Vec<(FileId, &'static str)>,
+}
+
+impl History {
+    /// How kustomize writes what stands at a place, where that is known.
+    pub(crate) fn style(&self, mark: Mark) -> Option<Style> {
+        self.styles.get(&mark).copied()
+    }
 }
 
 impl Resource {
@@ -91,11 +100,31 @@ impl Resource {
                 files: vec![file],
                 generated: None,
                 overridden: Vec::new(),
-                quoted: Vec::new(),
+                styles: HashMap::new(),
                 untyped: Vec::new(),
                 removed: Vec::new(),
                 transformations: Vec::new(),
             },
+        }
+    }
+
+    /// Notes how kustomize writes the texts of a ConfigMap or Secret that it makes: in quotes or in a
+    /// block where they would be read as something else, and plain elsewhere.
+    pub(crate) fn style_texts(&mut self) {
+        for member in ["data", "binaryData"] {
+            for entry in self.node.get(member).map_or(&[][..], Node::entries) {
+                let Some(text) = entry.node.as_str() else {
+                    continue;
+                };
+                let is_plain = text.is_empty()
+                    || !text.contains('\n') && matches!(untyped(text), Value::String(_));
+                let style = if is_plain {
+                    Style::Plain
+                } else {
+                    Style::Quoted
+                };
+                self.history.styles.insert(entry.node.mark, style);
+            }
         }
     }
 

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use stagegate_core::{FileId, Node, Value};
 use stagegate_manifest::{Source, Sources};
 
+use super::resource::History;
+use super::scalars::Style;
+
 /// Changes an object as writing it changes it: folded texts grow lines, and what was left out of a
 /// mapping in braces becomes an empty text. The object's own annotations are written anew.
-pub(crate) fn rewrite(object: &mut Node, sources: &Sources) {
+pub(crate) fn rewrite(object: &mut Node, history: &History, sources: &Sources) {
     let rewriter = Rewriter {
         sources,
+        history,
         last: RefCell::default(),
     };
     rewriter.walk(object, 0, false);
@@ -18,6 +22,7 @@ pub(crate) fn rewrite(object: &mut Node, sources: &Sources) {
 
 struct Rewriter<'a> {
     sources: &'a Sources,
+    history: &'a History,
     /// The file that was looked at last: most of an object stands in one.
     last: RefCell<(FileId, Option<Arc<Source>>)>,
 }
@@ -44,8 +49,11 @@ impl Rewriter<'_> {
                 return;
             }
             Value::String(text) if !in_flow && text.contains('\n') => {
-                if self.first_byte(node) == Some(b'>')
-                    && let Some(folded) = refolded(text)
+                let style = self.history.style(node.mark);
+                if style.map_or_else(
+                    || self.first_byte(node) == Some(b'>'),
+                    |style| style == Style::Folded,
+                ) && let Some(folded) = refolded(text)
                 {
                     node.value = Value::String(folded.into());
                 }

@@ -8,6 +8,16 @@ use std::borrow::Cow;
 use stagegate_core::{Node, Number, Pointer, Value};
 use stagegate_manifest::{Profile, Sources, plain_scalar};
 
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    /// In quotes, or in a block that keeps its lines.
+    Quoted,
+    /// In a block whose lines are joined.
+    Folded,
+}
+
 /// Looks up what was written.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalars<'a>(pub(crate) &'a Sources);
@@ -30,9 +40,19 @@ impl Scalars<'_> {
 
     /// Whether a text stands in quotes or in a block.
     pub(crate) fn is_quoted(&self, node: &Node) -> bool {
+        self.style(node) != Style::Plain
+    }
+
+    /// How a scalar is written at its place.
+    pub(crate) fn style(&self, node: &Node) -> Style {
         let source = self.0.get(node.mark.file);
         let first = source.and_then(|s| s.text.as_bytes().get(node.mark.start as usize).copied());
-        matches!(node.value, Value::String(_)) && matches!(first, Some(b'"' | b'\'' | b'|' | b'>'))
+        match first {
+            _ if !matches!(node.value, Value::String(_)) => Style::Plain,
+            Some(b'"' | b'\'' | b'|') => Style::Quoted,
+            Some(b'>') => Style::Folded,
+            _ => Style::Plain,
+        }
     }
 
     fn written(&self, node: &Node) -> Option<String> {
