@@ -394,8 +394,11 @@ fn text_members(node: &Node, path: &[&str], context: &Context<'_>) -> Vec<Entry>
     let texts = entries.map(|e| {
         let mut e = e.clone();
         if e.node.as_str().is_none() {
-            let text: Str = context.scalars().text(&e.node).as_ref().into();
-            e.node.value = Value::String(text);
+            let text = match e.node.value {
+                Value::Null => "".into(),
+                _ => context.scalars().text(&e.node),
+            };
+            e.node.value = Value::String(text.as_ref().into());
         }
         e
     });

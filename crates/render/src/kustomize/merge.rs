@@ -48,12 +48,10 @@ pub(crate) fn merge(
     if replaces {
         return Ok(Merged::Unchanged(object));
     }
-    let mut object = object;
-    for mark in std::mem::take(&mut history.untyped) {
-        type_as_text(&mut object, mark, scalars);
-    }
+    let untyped = std::mem::take(&mut history.untyped);
     let mut merger = Merger {
         scalars,
+        untyped,
         history,
         written,
         same: false,
@@ -65,34 +63,16 @@ pub(crate) fn merge(
     })
 }
 
-/// Makes a text of a member that was set without a type. Items of lists stay as they are.
-fn type_as_text(node: &mut Node, mark: Mark, scalars: Scalars<'_>) {
-    match &mut node.value {
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| type_as_text(item, mark, scalars)),
-        Value::Object(map) => {
-            for entry in map.iter_mut() {
-                let is_typed = matches!(entry.node.value, Value::Bool(_) | Value::Number(_));
-                if entry.node.mark == mark && is_typed {
-                    let text: Str = scalars.text(&entry.node).as_ref().into();
-                    entry.node.value = Value::String(text);
-                }
-                type_as_text(&mut entry.node, mark, scalars);
-            }
-        }
-        _ => {}
-    }
-}
-
 const DIRECTIVE: &str = "$patch";
 
 struct Merger<'a> {
     scalars: Scalars<'a>,
+    /// Places of members that were set without a type, and become texts where they are walked.
+    untyped: Vec<Mark>,
     history: &'a mut History,
     /// Members whose single values were set.
     written: &'a mut Vec<Entry>,
-    /// What is there and the patch are one: a list that the object lacked.
+    /// What is there and the patch are one: something that the object lacked.
     same: bool,
     /// What the object that is walked next is told apart by.
     key: KeyOf,
@@ -233,6 +213,15 @@ impl Merger<'_> {
         }
     }
 
+    /// A member that was set without a type is a text from here on.
+    fn typed(&self, mut node: Node) -> Node {
+        let is_typed = matches!(node.value, Value::Bool(_) | Value::Number(_));
+        if is_typed && self.untyped.contains(&node.mark) {
+            node.value = Value::String(self.scalars.text(&node).as_ref().into());
+        }
+        node
+    }
+
     /// A value keeps the quotes of the one that it replaces, and so becomes a text.
     fn in_style_of(&mut self, there: &Node, mut node: Node) -> Node {
         if shape(Some(&node)) != Some(Shape::Scalar) {
@@ -298,6 +287,8 @@ impl Merger<'_> {
         };
         let patch_map = patch.and_then(Node::as_map);
         let is_elided = |key: &str| directive.is_some() && key == DIRECTIVE;
+        let outer = self.same;
+        self.same |= is_new;
         let own = map.into_entries();
         let mut result: Vec<Entry> = Vec::with_capacity(own.len());
         let mut seen: Vec<Str> = Vec::new();
@@ -342,7 +333,7 @@ impl Merger<'_> {
                 (Some(node), _) => result.push(Entry {
                     key,
                     key_mark,
-                    node,
+                    node: self.typed(node),
                 }),
                 (None, Some(patch)) if was_there => {
                     self.history.removed.push((mark, key, patch.key_mark));
@@ -365,6 +356,7 @@ impl Merger<'_> {
                 });
             }
         }
+        self.same = outer;
         let node = Node {
             mark,
             value: Value::Object(Map::from_entries(result)),
@@ -695,11 +687,18 @@ impl List<'_> {
         self.nodes.len() - 1
     }
 
+    /// The nodes in an order in which one may stand several times.
     fn take(mut self, order: &[usize]) -> Vec<Node> {
-        order
-            .iter()
-            .map(|i| std::mem::take(&mut self.nodes[*i]))
-            .collect()
+        let mut left = vec![0usize; self.nodes.len()];
+        order.iter().for_each(|i| left[*i] += 1);
+        let nodes = order.iter().map(|i| {
+            left[*i] -= 1;
+            match left[*i] {
+                0 => std::mem::take(&mut self.nodes[*i]),
+                _ => self.nodes[*i].clone(),
+            }
+        });
+        nodes.collect()
     }
 
     /// The text of a key; empty where it is absent, null or empty.

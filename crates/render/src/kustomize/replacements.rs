@@ -93,9 +93,13 @@ impl Context<'_> {
         let Some(index) = self.source(resources, source)? else {
             return Ok(());
         };
+        // Found once: what is copied may change what the path asks for.
+        let path = smart_split(&source.field_path.value);
+        let at = self.resolve(&resources[index].node, &path);
+        self.value(&resources[index], source, &at)?;
         targets
             .iter()
-            .try_for_each(|target| self.copy_to(resources, target, (index, source)))
+            .try_for_each(|target| self.copy_to(resources, target, (index, source, &at)))
     }
 
     /// The object with the value to copy. `None` where it may lie outside of the repository.
@@ -107,7 +111,7 @@ impl Context<'_> {
         let is_meant = |i: &usize| source.select.selects(&resources[*i].ids());
         let mut found = (0..resources.len()).filter(is_meant);
         match (found.next(), found.next()) {
-            (Some(index), None) => self.value(&resources[index], source).map(|_| Some(index)),
+            (Some(index), None) => Ok(Some(index)),
             (None, _) if self.incomplete => Ok(None),
             (None, _) => Err(vec![
                 self.failure(source.mark, "nothing selected by this source"),
@@ -123,10 +127,10 @@ impl Context<'_> {
         &self,
         resource: &Resource,
         source: &ReplacementSource,
+        at: &[String],
     ) -> Result<Copied, Vec<Failure>> {
-        let path = smart_split(&source.field_path.value);
         let node = self
-            .lookup(&resource.node, &path)
+            .lookup(&resource.node, at)
             .filter(|node| match &node.value {
                 Value::Null => false,
                 Value::Array(items) => !items.is_empty(),
@@ -186,11 +190,27 @@ impl Context<'_> {
         })
     }
 
+    /// A path with the items of lists by their indexes.
+    fn resolve(&self, node: &Node, path: &[String]) -> Vec<String> {
+        let mut at = Vec::with_capacity(path.len());
+        let mut there = Some(node);
+        for part in path {
+            let below = there.and_then(|node| self.lookup(node, std::slice::from_ref(part)));
+            let index = there.and_then(|node| {
+                let same = |item: &Node| below.is_some_and(|below| std::ptr::eq(item, below));
+                node.items().iter().position(same)
+            });
+            at.push(index.map_or_else(|| part.clone(), |index| index.to_string()));
+            there = below;
+        }
+        at
+    }
+
     fn copy_to(
         &self,
         resources: &mut [Resource],
         target: &ReplacementTarget,
-        (source, from): (usize, &ReplacementSource),
+        (source, from, at): (usize, &ReplacementSource, &[String]),
     ) -> Result<(), Vec<Failure>> {
         let Some(select) = &target.select else {
             return Err(vec![
@@ -228,7 +248,7 @@ impl Context<'_> {
             }
             for path in &target.field_paths {
                 // Read anew: an earlier field may have been the source itself.
-                let value = self.value(&resources[source], from)?;
+                let value = self.value(&resources[source], from, at)?;
                 let resource = &mut resources[index];
                 let create = target
                     .options
@@ -266,11 +286,16 @@ impl Context<'_> {
                 }
                 let added = found.len() * weight(&value.node);
                 for node in found {
+                    let is_made = node.mark.is_none();
                     let overridden = self.put(node, &value, target.options.as_ref(), path)?;
                     resource.history.overridden.extend(overridden);
-                }
-                if create && !matches!(value.node.value, Value::Object(_) | Value::Array(_)) {
-                    resource.history.untyped.push(value.node.mark);
+                    if is_made && matches!(node.value, Value::Bool(_) | Value::Number(_)) {
+                        if index == source {
+                            // Told apart from what it was copied from, which has its type.
+                            node.mark.end = node.mark.start;
+                        }
+                        resource.history.untyped.push(node.mark);
+                    }
                 }
                 resource.weight += added;
                 resource.spread_from(value.node.mark);

@@ -59,7 +59,11 @@ impl Scalars<'_> {
         let source = self.0.get(node.mark.file)?;
         let range = node.mark.start as usize..node.mark.end as usize;
         let text = source.text.get(range)?;
-        // The mark of an inline patch in quotes is that of the whole patch.
+        // What was copied out of quotes is what stands between them.
+        let bare = ['"', '\''].into_iter();
+        let mut bare = bare.filter_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
+        let text = bare.next().unwrap_or(text);
+        // The mark of an inline patch may be that of the whole patch.
         let is_meant = plain_scalar(text, Profile::Kustomize).is_ok_and(|v| v == node.value);
         is_meant.then(|| text.to_owned())
     }
@@ -69,8 +73,17 @@ fn canonical(value: &Value) -> String {
     match value {
         Value::Bool(b) => b.to_string(),
         Value::Number(Number::Int(i)) => i.to_string(),
-        Value::Number(Number::Float(f)) => go_float(*f),
+        Value::Number(Number::Float(f)) => go_general(*f, 6),
         _ => "null".to_owned(),
+    }
+}
+
+/// What kustomize has for the text of a value that went through JSON, where every number is a double.
+pub(crate) fn text_after_json(value: &Value) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "as in Go")]
+    match value {
+        Value::Number(Number::Int(i)) => go_general(*i as f64, 6),
+        other => canonical(other),
     }
 }
 
@@ -83,11 +96,23 @@ pub(crate) fn go_float(f: f64) -> String {
             Some((digits, exponent)) if !exponent.starts_with('-') => {
                 format!("{digits}e+{exponent:0>2}")
             }
-            Some((digits, exponent)) => format!("{digits}e-{:0>2}", &exponent[1..]),
-            None => text,
+            _ => text,
         };
     }
     f.to_string()
+}
+
+/// A double as Go's `%g` writes it, with an exponent from `most` on: 6 in `strconv`, 21 in `fmt`.
+pub(crate) fn go_general(f: f64, most: i32) -> String {
+    let text = format!("{f:e}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    match exponent.parse::<i32>() {
+        Ok(e) if e < -4 => format!("{digits}e-{:0>2}", -e),
+        Ok(e) if e >= most => format!("{digits}e+{e:0>2}"),
+        _ => f.to_string(),
+    }
 }
 
 /// What a text is that stands unquoted, as where kustomize sets a value without a type.
@@ -222,11 +247,23 @@ mod tests {
             (0.5, "0.5"),
             (1e21, "1e+21"),
             (1e20, "100000000000000000000"),
-            (1.5e-7, "1.5e-07"),
+            (1.5e-7, "1.5e-7"),
             (1e-6, "0.000001"),
             (-2.0, "-2"),
         ] {
             assert_eq!(go_float(f), text);
         }
+        for (f, text) in [
+            (0.0, "0"),
+            (0.0001, "0.0001"),
+            (1.5e-5, "1.5e-05"),
+            (100_000.0, "100000"),
+            (1e6, "1e+06"),
+            (1_234_567.5, "1.2345675e+06"),
+            (-1e21, "-1e+21"),
+        ] {
+            assert_eq!(go_general(f, 6), text);
+        }
+        assert_eq!(go_general(1e20, 21), "100000000000000000000");
     }
 }

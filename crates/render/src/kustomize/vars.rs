@@ -212,7 +212,7 @@ fn in_text(node: &Node) -> String {
         Value::String(text) => text.to_string(),
         Value::Bool(b) => b.to_string(),
         Value::Number(Number::Int(i)) => i.to_string(),
-        Value::Number(Number::Float(f)) => super::scalars::go_float(*f),
+        Value::Number(Number::Float(f)) => super::scalars::go_general(*f, 21),
         _ => String::new(),
     }
 }
