@@ -64,6 +64,7 @@ fn positions(raw: &str, text: &str) -> Option<Vec<u32>> {
     let bytes = raw.as_bytes();
     let is_space = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
     let style = bytes.first().copied();
+    let is_block = matches!(style, Some(b'|' | b'>'));
     let mut at = match style {
         Some(b'|' | b'>') => raw.find('\n')? + 1,
         Some(b'"' | b'\'') => 1,
@@ -73,6 +74,14 @@ fn positions(raw: &str, text: &str) -> Option<Vec<u32>> {
     for c in text.chars() {
         let (mut place, mut length) = (at, c.len_utf8());
         loop {
+            let is_after_break = place > 0 && bytes.get(place - 1) == Some(&b'\n');
+            if !is_block && is_after_break {
+                // The indentation of a further line is no part of its text.
+                let indentation = raw.get(place..)?.bytes();
+                place += indentation
+                    .take_while(|b| matches!(b, b' ' | b'\t'))
+                    .count();
+            }
             let rest = raw.get(place..)?;
             if style == Some(b'"') && rest.starts_with('\\') {
                 if is_space(place + 1) && !rest[1..].starts_with([' ', '\t']) {
@@ -135,6 +144,10 @@ mod tests {
             ("\"a: \\\n   1  \n  b\"", "a: 1 b"),
             ("'a: ''1'' \\n\n\n b'", "a: '1' \\n\nb"),
             ("a: [1,\n   2]", "a: [1, 2]"),
+            (
+                "\"a:\\n\\\n   \\  b: 1\\n\\\n\n  \\  c: 2\"",
+                "a:\n  b: 1\n\n  c: 2",
+            ),
         ] {
             let found = positions(raw, text).unwrap();
             assert!(found.is_sorted(), "{raw:?}");
