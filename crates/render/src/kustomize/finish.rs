@@ -46,7 +46,10 @@ impl Context<'_> {
             if !resource.needs_hash {
                 continue;
             }
-            let Some(hash) = content_hash(&resource.node, self.scalars()) else {
+            // What is hashed is what kustomize writes.
+            let mut written = resource.node.clone();
+            rewrite(&mut written, &resource.history, self.tree.sources());
+            let Some(hash) = content_hash(&written, self.scalars()) else {
                 return Err(Unfinished::Unsupported(
                     resource.node.mark,
                     "a generated object that a patch gave another kind",

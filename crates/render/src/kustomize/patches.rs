@@ -9,6 +9,7 @@ use super::id::{Id, Type};
 use super::limits::weight;
 use super::merge::{Merged, merge};
 use super::resource::{Resource, entry, object_in, set_metadata};
+use super::rewritten::rewrite_for_json;
 use super::scalars::write_dates;
 use super::spec::Patch;
 use super::{Context, json_patch};
@@ -224,6 +225,11 @@ impl Context<'_> {
                 metadata.insert(entry("annotations", mark, Value::Object(Map::new())));
             }
         }
+        rewrite_for_json(
+            &mut resource.node,
+            &mut resource.history,
+            self.tree.sources(),
+        );
         json_patch::apply(&mut resource.node, steps, &mut resource.history)
             .map_err(|e| vec![self.failure(e.mark, e.message)])?;
         resource.weight = weight(&resource.node);

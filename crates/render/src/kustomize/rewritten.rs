@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use stagegate_core::{FileId, Node, Value};
+use stagegate_core::{FileId, Mark, Node, Value};
 use stagegate_manifest::{Source, Sources};
 
 use super::resource::History;
@@ -12,12 +12,18 @@ use super::scalars::Style;
 /// Changes an object as writing it changes it: folded texts grow lines, and what was left out of a
 /// mapping in braces becomes an empty text. The object's own annotations are written anew.
 pub(crate) fn rewrite(object: &mut Node, history: &History, sources: &Sources) {
-    let rewriter = Rewriter {
-        sources,
-        history,
-        last: RefCell::default(),
-    };
-    rewriter.walk(object, 0, false);
+    Rewriter::new(history, sources).walk(object, 0, false);
+}
+
+/// Does the same where an object is written in the midst of its way, to be patched as JSON: with its
+/// annotations, and for the last time.
+pub(crate) fn rewrite_for_json(object: &mut Node, history: &mut History, sources: &Sources) {
+    let rewriter = Rewriter::new(history, sources);
+    rewriter.walk(object, 2, false);
+    let folded = rewriter.folded.into_inner();
+    history
+        .styles
+        .extend(folded.into_iter().map(|mark| (mark, Style::Quoted)));
 }
 
 struct Rewriter<'a> {
@@ -25,9 +31,20 @@ struct Rewriter<'a> {
     history: &'a History,
     /// The file that was looked at last: most of an object stands in one.
     last: RefCell<(FileId, Option<Arc<Source>>)>,
+    /// Places of folded texts.
+    folded: RefCell<Vec<Mark>>,
 }
 
-impl Rewriter<'_> {
+impl<'a> Rewriter<'a> {
+    fn new(history: &'a History, sources: &'a Sources) -> Rewriter<'a> {
+        Rewriter {
+            sources,
+            history,
+            last: RefCell::default(),
+            folded: RefCell::default(),
+        }
+    }
+
     fn first_byte(&self, node: &Node) -> Option<u8> {
         let mut last = self.last.borrow_mut();
         if last.0 != node.mark.file || last.1.is_none() {
@@ -50,12 +67,15 @@ impl Rewriter<'_> {
             }
             Value::String(text) if !in_flow && text.contains('\n') => {
                 let style = self.history.style(node.mark);
-                if style.map_or_else(
+                let is_folded = style.map_or_else(
                     || self.first_byte(node) == Some(b'>'),
                     |style| style == Style::Folded,
-                ) && let Some(folded) = refolded(text)
-                {
-                    node.value = Value::String(folded.into());
+                );
+                if is_folded {
+                    self.folded.borrow_mut().push(node.mark);
+                    if let Some(folded) = refolded(text) {
+                        node.value = Value::String(folded.into());
+                    }
                 }
                 return;
             }
