@@ -11,6 +11,7 @@ use stagegate_manifest::{Format, Profile, load};
 
 use super::fields::{BUILT_IN, Configuration};
 use super::id::Id;
+use super::limits::weight_of_all;
 use super::load::{Child, Folder};
 use super::patches::drop_empty;
 use super::resource::Resource;
@@ -27,6 +28,8 @@ pub(crate) struct Accumulated {
     /// None as long as nothing was read.
     configuration: Option<Arc<Configuration>>,
     pub(crate) vars: Vars,
+    /// How much memory all bases took, each on its level.
+    bases: usize,
 }
 
 impl Accumulated {
@@ -79,6 +82,10 @@ impl Context<'_> {
                 }
                 Child::Folder(path) => {
                     let base = self.base(path)?;
+                    let size = weight_of_all(&base.resources);
+                    all.bases = all.bases.saturating_add(base.bases + size);
+                    self.bound_bases(all.bases, text.mark)?;
+                    self.bound_sum(weight_of_all(&all.resources) + size, text.mark)?;
                     self.append(all, base.resources.clone(), &mut ids, text, spec)?;
                     let conflict = |c: fields::Conflict| vec![self.conflict(text.mark, &c)];
                     all.configure(base.configuration.as_ref().unwrap_or(&BUILT_IN))

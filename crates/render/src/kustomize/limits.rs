@@ -1,10 +1,13 @@
 //! Bounds, so that a kustomization that doubles what it holds with every line ends in an error.
 
-use stagegate_core::{MAX_DEPTH, Map, Mark, Node, Value};
+use stagegate_core::{MAX_DEPTH, Map, Mark, Node, Str, Value};
 
 use super::Context;
-use super::resource::Resource;
+use super::resource::{Previous, Resource};
 use crate::Failure;
+
+/// How many levels of bases may each be as large as a kustomization may be.
+const LEVELS: usize = 4;
 
 /// How much memory a value takes, about.
 pub(crate) fn weight(node: &Node) -> usize {
@@ -21,6 +24,20 @@ pub(crate) fn weight(node: &Node) -> usize {
                 .sum(),
             _ => 0,
         }
+}
+
+/// How much memory objects take, about, with what is remembered of them.
+pub(crate) fn weight_of_all(resources: &[Resource]) -> usize {
+    let each = resources.iter().map(|resource| {
+        let history = &resource.history;
+        size_of::<Resource>()
+            + resource.weight
+            + resource.previous.len() * size_of::<Previous>()
+            + (resource.prefixes.len() + resource.suffixes.len()) * size_of::<Str>()
+            + (history.overridden.len() + history.styles.len()) * 2 * size_of::<Mark>()
+            + history.removed.len() * 4 * size_of::<Mark>()
+    });
+    each.sum()
 }
 
 /// How deep objects and lists nest in a value.
@@ -44,15 +61,37 @@ impl Context<'_> {
     /// # Errors
     /// They are not; `mark` is the place of what made them too much.
     pub(crate) fn bound(&self, resources: &[Resource], mark: Mark) -> Result<(), Vec<Failure>> {
-        let all: usize = resources.iter().map(|r| r.weight).sum();
+        self.bound_sum(weight_of_all(resources), mark)
+    }
+
+    /// The same, of a sum.
+    pub(crate) fn bound_sum(&self, sum: usize, mark: Mark) -> Result<(), Vec<Failure>> {
         let most = self.kustomize.memory_limit;
-        if all <= most {
+        if sum <= most {
             return Ok(());
         }
         let message = format!("this makes more than {} MiB of objects", most >> 20);
-        Err(vec![
+        Err(self.too_much(mark, message))
+    }
+
+    /// Whether the same is true of all that was built on the way here: bases are kept for who else
+    /// names them. What is named over many levels counts in each.
+    pub(crate) fn bound_bases(&self, sum: usize, mark: Mark) -> Result<(), Vec<Failure>> {
+        let most = self.kustomize.memory_limit.saturating_mul(LEVELS);
+        if sum <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "with its bases, this makes more than {} MiB of objects",
+            most >> 20
+        );
+        Err(self.too_much(mark, message))
+    }
+
+    fn too_much(&self, mark: Mark, message: String) -> Vec<Failure> {
+        vec![
             self.failure(mark, message)
                 .with_help("name less, or render it in parts"),
-        ])
+        ]
     }
 }
