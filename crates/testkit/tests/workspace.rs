@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("admission", &["core"]),
     ("lint", &["core", "manifest", "config", "render", "repo"]),
     ("report", &["core", "lint"]),
+    ("webhook", &["core", "config", "admission"]),
     (
         "testkit",
         &[
@@ -55,6 +56,9 @@ const STOPS_AT: &[(&str, &[&str])] = &[
     ("petgraph", &["rego"]),
     ("schemars", &["config"]),
     ("globset", &["core"]),
+    ("sha2", &["render"]),
+    ("rustls", &["webhook"]),
+    ("x509-parser", &["webhook"]),
 ];
 
 fn metadata() -> Metadata {
