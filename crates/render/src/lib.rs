@@ -22,7 +22,7 @@ pub use kustomization::{
     FILE_NAMES as KUSTOMIZATION_FILE_NAMES, Generator, Kustomization, Patch, Reference, Role,
 };
 pub use kustomize::{Kustomize, LoadRestrictions};
-pub use paths::{join, parent};
+pub use paths::{is_within, join, parent};
 pub use plain::{PlainFile, read as read_plain};
 pub use tree::Tree;
 

@@ -25,6 +25,12 @@ pub fn join(directory: &str, relative: &str) -> String {
     }
 }
 
+/// Whether a path is a folder or stands somewhere below it; everything stands below `.`.
+pub fn is_within(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    folder == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The folder that a path stands in; `.` for the root's own files.
 pub fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(parent, _)| parent)
@@ -38,6 +44,8 @@ mod tests {
     fn paths_are_joined_lexically() {
         assert_eq!(join("a/b", "../c/./d.yaml"), "a/c/d.yaml");
         assert_eq!(join(".", "x"), "x");
+        assert!(is_within("a/b", "a") && is_within("a", "a") && is_within("a", "."));
+        assert!(!is_within("ab", "a") && !is_within("a", "a/b"));
         assert_eq!(join("a", ".."), ".");
         assert_eq!(join("a", "../../x"), "../x");
         assert_eq!(join("../x", "../y"), "../y");

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::fmt::Write as _;
-use std::fs;
 
 use stagegate_render::{ExternalKustomize, Kustomize, LoadRestrictions, Renderer, Tree};
 
@@ -11,12 +12,7 @@ const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n
 
 /// What is wrong with the kustomization in `overlay`; the objects of one MiB at most.
 fn failures(files: &[(String, String)]) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    let folder = support::folder_of(files.iter().map(|(path, text)| (path, text)));
     let tree = Tree::new(folder.path()).unwrap();
     let external = ExternalKustomize::forbidden();
     let mut renderer = Kustomize::new(external, LoadRestrictions::default());

@@ -7,7 +7,7 @@
     reason = "tests"
 )]
 
-use std::fs;
+mod support;
 
 use stagegate_core::{Mark, Object, Pointer};
 use stagegate_render::{ExternalKustomize, Kustomize, LoadRestrictions, Renderer, Tree};
@@ -112,12 +112,7 @@ struct Shop {
 
 impl Shop {
     fn new(files: &[(&str, &str)]) -> Shop {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        let folder = support::folder_of(files.iter().copied());
         let tree = Tree::new(folder.path()).unwrap();
         Shop {
             _folder: folder,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use stagegate_core::{Entry, Mark, Node, Object, Value};
 use stagegate_manifest::{Ambiguity, Profile, ambiguities, dotenv};
 use stagegate_render::{
-    Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Tree, parent, read_plain,
+    Failure, KUSTOMIZATION_FILE_NAMES, Kustomization, Tree, is_within, parent, read_plain,
 };
 
 use crate::classify::{self, Class};
@@ -66,12 +66,7 @@ pub(crate) fn scan(
 
 /// What stands in folders of policies is not for a cluster.
 fn without_policies(found: Vec<Found>, folders: &[String]) -> Vec<Found> {
-    let is_policy = |path: &str| {
-        folders.iter().any(|folder| {
-            let rest = path.strip_prefix(folder.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    };
+    let is_policy = |path: &str| folders.iter().any(|folder| is_within(path, folder));
     let passed = |found: Found| match found {
         Found::File(path) | Found::Unreadable(path, _) if is_policy(&path) => {
             Found::Passed(path, "part of the policies")

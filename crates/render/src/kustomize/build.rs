@@ -33,8 +33,8 @@ pub(crate) struct Accumulated {
 }
 
 impl Accumulated {
-    pub(crate) fn configuration(&self) -> &Configuration {
-        self.configuration.as_deref().unwrap_or(&BUILT_IN)
+    pub(crate) fn configuration(&self) -> Arc<Configuration> {
+        Arc::clone(self.configuration.as_ref().unwrap_or(&BUILT_IN))
     }
 
     /// Adds field specifications. What is there already decides what counts as new.
@@ -79,6 +79,7 @@ impl Context<'_> {
                         text,
                         spec,
                     )?;
+                    self.bound(&all.resources, text.mark)?;
                 }
                 Child::Folder(path) => {
                     let base = self.base(path)?;
@@ -114,7 +115,7 @@ impl Context<'_> {
         self.declare_vars(&mut all.resources, &mut all.vars, &spec.vars)
     }
 
-    fn conflict(&self, mark: Mark, conflict: &fields::Conflict) -> Failure {
+    pub(crate) fn conflict(&self, mark: Mark, conflict: &fields::Conflict) -> Failure {
         self.failure(
             mark,
             format!(
@@ -155,7 +156,7 @@ impl Context<'_> {
             resource.history.files.push(spec.file);
             all.resources.push(resource);
         }
-        self.bound(&all.resources, by.mark)
+        Ok(())
     }
 
     /// The field specifications that hold here.
@@ -196,10 +197,7 @@ impl Context<'_> {
         spec: &Spec,
         all: &mut Accumulated,
     ) -> Result<(), Vec<Failure>> {
-        let configuration = all
-            .configuration
-            .clone()
-            .unwrap_or_else(|| Arc::clone(&BUILT_IN));
+        let configuration = all.configuration();
         let resources = &mut all.resources;
         let did = |resources: &mut Vec<Resource>, what: &'static str| {
             drop_empty(resources);

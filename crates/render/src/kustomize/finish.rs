@@ -59,7 +59,7 @@ impl Context<'_> {
             let name = format!("{}-{hash}", resource.id().name);
             set_metadata(&mut resource.node, "name", &name);
         }
-        let configuration = all.configuration().clone();
+        let configuration = all.configuration();
         self.name_references(&mut all.resources, &configuration)?;
         self.resolve_vars(&mut all.resources, &all.vars, &configuration)?;
         let mut resources = all.resources;

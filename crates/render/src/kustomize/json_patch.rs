@@ -8,7 +8,6 @@ use stagegate_core::{Entry, Map, Mark, Node, Number, Pointer, Str, Value};
 
 use super::limits::{is_too_deep, weight};
 use super::resource::History;
-use super::scalars::text_after_json;
 
 /// Why a step cannot be done.
 pub(crate) struct Impossible {
@@ -33,34 +32,7 @@ pub(crate) fn apply(
         Step { step, history }.apply(node)?;
     }
     through_json(node);
-    annotations_as_texts(node);
     Ok(())
-}
-
-/// Annotations are texts, and those that are not yet have lost what was written for them.
-fn annotations_as_texts(node: &mut Node) {
-    let metadata = member(node, "metadata");
-    if let Some(Value::Object(annotations)) = metadata
-        .and_then(|m| member(m, "annotations"))
-        .map(|n| &mut n.value)
-    {
-        for entry in annotations.iter_mut() {
-            if matches!(
-                entry.node.value,
-                Value::Null | Value::Bool(_) | Value::Number(_)
-            ) {
-                let text = text_after_json(&entry.node.value);
-                entry.node.value = Value::String(text.into());
-            }
-        }
-    }
-}
-
-fn member<'n>(node: &'n mut Node, name: &str) -> Option<&'n mut Node> {
-    match &mut node.value {
-        Value::Object(map) => map.get_mut(name),
-        _ => None,
-    }
 }
 
 struct Step<'a> {

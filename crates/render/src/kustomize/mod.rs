@@ -42,7 +42,8 @@ use load::Folder;
 use scalars::Scalars;
 
 use crate::{
-    ExternalKustomize, Failure, KUSTOMIZATION_FILE_NAMES, Renderer, Rendering, Tree, join,
+    ExternalKustomize, Failure, KUSTOMIZATION_FILE_NAMES, Renderer, Rendering, Tree, is_within,
+    join,
 };
 
 /// A base that is built, or will be.
@@ -75,12 +76,7 @@ impl LoadRestrictions {
     fn are_lifted(&self, root: &str) -> bool {
         let file = join(root, KUSTOMIZATION_FILE_NAMES[0]);
         let rule = self.rules.iter().find(|(glob, _)| glob.matches(&file));
-        let below = |folder: &String| {
-            folder == "."
-                || root
-                    .strip_prefix(folder.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let below = |folder: &String| is_within(root, folder);
         rule.map_or_else(|| self.flux.iter().any(below), |(_, lifted)| *lifted)
     }
 }

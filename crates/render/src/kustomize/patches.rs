@@ -10,6 +10,7 @@ use super::limits::weight;
 use super::merge::{Merged, merge};
 use super::resource::{Resource, entry, object_in, set_metadata};
 use super::rewritten::rewrite_for_json;
+use super::scalars::text_after_json;
 use super::scalars::write_dates;
 use super::spec::Patch;
 use super::{Context, json_patch};
@@ -234,7 +235,9 @@ impl Context<'_> {
             .map_err(|e| vec![self.failure(e.mark, e.message)])?;
         resource.weight = weight(&resource.node);
         resource.unshare();
-        self.only_texts(&mut resource.node, "annotations");
+        only_texts_by(&mut resource.node, "annotations", |node| {
+            text_after_json(&node.value).into()
+        });
         Ok(())
     }
 
@@ -321,28 +324,9 @@ impl Context<'_> {
 
     /// Makes texts of the values of labels or annotations; an empty map vanishes.
     pub(crate) fn only_texts(&self, node: &mut Node, field: &str) {
-        let Value::Object(map) = &mut node.value else {
-            return;
-        };
-        let Some(Value::Object(metadata)) = map.get_mut("metadata").map(|n| &mut n.value) else {
-            return;
-        };
-        let Some(held) = metadata.get_mut(field) else {
-            return;
-        };
-        match &mut held.value {
-            Value::Object(map) if !map.is_empty() => {
-                for entry in map.iter_mut() {
-                    if entry.node.as_str().is_none() {
-                        let text: Str = self.scalars().text(&entry.node).as_ref().into();
-                        entry.node.value = Value::String(text);
-                    }
-                }
-            }
-            _ => {
-                metadata.remove(field);
-            }
-        }
+        only_texts_by(node, field, |node| {
+            self.scalars().text(node).as_ref().into()
+        });
     }
 
     fn merge_one(
@@ -444,6 +428,31 @@ fn take_type(document: &mut Node, of: &Type) {
         match map.get_mut("apiVersion") {
             Some(node) => node.value = version,
             None => map.insert(entry("apiVersion", mark, version)),
+        }
+    }
+}
+
+/// Does so with texts that are given.
+fn only_texts_by(node: &mut Node, field: &str, text: impl Fn(&Node) -> Str) {
+    let Value::Object(map) = &mut node.value else {
+        return;
+    };
+    let Some(Value::Object(metadata)) = map.get_mut("metadata").map(|n| &mut n.value) else {
+        return;
+    };
+    let Some(held) = metadata.get_mut(field) else {
+        return;
+    };
+    match &mut held.value {
+        Value::Object(map) if !map.is_empty() => {
+            for entry in map.iter_mut() {
+                if entry.node.as_str().is_none() {
+                    entry.node.value = Value::String(text(&entry.node));
+                }
+            }
+        }
+        _ => {
+            metadata.remove(field);
         }
     }
 }

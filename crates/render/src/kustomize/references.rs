@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use stagegate_core::{Mark, Node, Str, Value};
 
 use super::Context;
-use super::fields::{Configuration, Make, Misfit, NameReference, visit};
+use super::fields::{Configuration, Make, Misfit, NameReference};
 use super::id::{Id, Type, effective};
 use super::resource::{Resource, entry, previous_namespace};
 use super::scalars::untyped;
@@ -108,14 +108,7 @@ impl Context<'_> {
                     };
                     let target = (&reference.target, role.as_ref());
                     let mut set = |node: &mut Node| self.refer(node, &referrer, target);
-                    visit(
-                        &mut resource.node,
-                        field,
-                        Make::Nothing,
-                        Mark::NONE,
-                        &mut set,
-                    )
-                    .map_err(|m| vec![self.failure(m.mark, m.message)])?;
+                    self.set(resource, field, Make::Nothing, Mark::NONE, &mut set)?;
                 }
             }
         }

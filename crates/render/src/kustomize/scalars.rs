@@ -78,11 +78,13 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-/// What kustomize has for the text of a value that went through JSON, where every number is a double.
+/// What kustomize has for the text of a value that went through JSON, where every number is a double;
+/// empty for objects and lists.
 pub(crate) fn text_after_json(value: &Value) -> String {
     #[expect(clippy::cast_precision_loss, reason = "as in Go")]
     match value {
         Value::Number(Number::Int(i)) => go_general(*i as f64, 6),
+        Value::Array(_) | Value::Object(_) => String::new(),
         other => canonical(other),
     }
 }

@@ -17,7 +17,7 @@ use crate::Failure;
 type Set<'s> = &'s mut dyn FnMut(&mut Node) -> Result<(), Misfit>;
 
 impl Context<'_> {
-    fn set(
+    pub(crate) fn set(
         &self,
         resource: &mut Resource,
         field: &Field,
@@ -25,8 +25,11 @@ impl Context<'_> {
         mark: Mark,
         set: Set<'_>,
     ) -> Result<(), Vec<Failure>> {
-        visit(&mut resource.node, field, make, mark, set)
-            .map_err(|misfit| vec![self.failure(misfit.mark, misfit.message)])
+        visit(&mut resource.node, field, make, mark, set).map_err(|misfit| self.misfit(misfit))
+    }
+
+    fn misfit(&self, misfit: Misfit) -> Vec<Failure> {
+        vec![self.failure(misfit.mark, misfit.message)]
     }
 
     /// `namespace:`
@@ -48,7 +51,7 @@ impl Context<'_> {
             }
             if is_binding {
                 default_subjects(&mut resource.node, namespace)
-                    .map_err(|misfit| vec![self.failure(misfit.mark, misfit.message)])?;
+                    .map_err(|misfit| self.misfit(misfit))?;
             }
             for field in fields_of(&configuration.namespace, &of) {
                 let is_handled = match field.path.as_str() {
@@ -151,11 +154,7 @@ impl Context<'_> {
             let mut add = |more: &[Field]| {
                 merge_fields(&mut fields, more).map_err(|conflict| {
                     let mark = label.pairs.first().map_or(spec.mark, |(key, _)| key.mark);
-                    let message = format!(
-                        "conflicting fieldspecs: create of {} is set and not set",
-                        conflict.0
-                    );
-                    vec![self.failure(mark, message)]
+                    vec![self.conflict(mark, &conflict)]
                 })
             };
             add(&configuration.labels)?;
@@ -331,17 +330,10 @@ impl Context<'_> {
                 }
                 Ok(())
             };
-            let misfit = |misfit: Misfit| vec![self.failure(misfit.mark, misfit.message)];
-            every_container(&mut resource.node, &mut update).map_err(misfit)?;
+            every_container(&mut resource.node, &mut update)
+                .map_err(|misfit| self.misfit(misfit))?;
             for field in fields_of(fields, &of) {
-                visit(
-                    &mut resource.node,
-                    field,
-                    Make::Nothing,
-                    Mark::NONE,
-                    &mut update,
-                )
-                .map_err(misfit)?;
+                self.set(resource, field, Make::Nothing, Mark::NONE, &mut update)?;
             }
             resource.history.overridden.extend(overridden);
         }

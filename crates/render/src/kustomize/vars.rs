@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stagegate_core::{Mark, Node, Number, Str, Value};
 
 use super::Context;
-use super::fields::{Configuration, Make, Misfit, visit};
+use super::fields::{Configuration, Make, Misfit};
 use super::id::Id;
 use super::replacements::smart_split;
 use super::resource::Resource;
@@ -103,14 +103,7 @@ impl Context<'_> {
                 .iter()
                 .filter(|f| of.fits(&f.of))
             {
-                visit(
-                    &mut resource.node,
-                    field,
-                    Make::Nothing,
-                    Mark::NONE,
-                    &mut set,
-                )
-                .map_err(|m| vec![self.failure(m.mark, m.message)])?;
+                self.set(resource, field, Make::Nothing, Mark::NONE, &mut set)?;
             }
             for (by, _) in &overridden {
                 resource.spread_from(*by);
