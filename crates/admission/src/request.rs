@@ -92,6 +92,8 @@ enum Verb {
     Update,
     Delete,
     Connect,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,6 +150,7 @@ impl AdmissionRequest {
                 Verb::Update => Operation::Update,
                 Verb::Delete => Operation::Delete,
                 Verb::Connect => Operation::Connect,
+                Verb::Other => Operation::Other,
             },
             object,
             old_object,

@@ -233,6 +233,15 @@ impl Engine {
         Run::new(self, world, limits).judge(subject)
     }
 
+    /// Does on this thread what the first review in a stage on it would do once for all.
+    pub fn prepare(&self, stage: &Stage, door: Door) {
+        for policy in &self.policies {
+            if self.effective(policy, stage, door) != Enforcement::Off {
+                policy.policy.prepare();
+            }
+        }
+    }
+
     /// The policies that take objects of a kind.
     fn of_kind(&self, reference: &ObjectRef) -> impl Iterator<Item = &Configured> {
         let named = self.by_kind.get(&reference.kind).into_iter().flatten();

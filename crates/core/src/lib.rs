@@ -43,8 +43,8 @@ pub use policy::{
 pub use quantity::{Quantity, QuantityError};
 pub use review::{
     AMBIGUOUS_SCALAR, Door, EXTERNAL_SOURCE, Exhaustion, FileKind, FileNames, FileSubject, Finding,
-    Limits, Operation, PolicyFailure, Reported, Review, Status, Subject, UNRENDERED, Verdict,
-    WaivedBy, World,
+    Limits, Observer, Operation, PolicyFailure, Reported, Review, Status, Subject, Turn,
+    UNRENDERED, Verdict, WaivedBy, World,
 };
 pub use selector::{Labels, selects, selects_all, selects_keys};
 pub use settings::{

@@ -22,6 +22,9 @@ pub trait Policy: Send + Sync {
     /// Only for what keeps the policy from judging; what is wrong with the subject is a
     /// [`Violation`].
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError>;
+
+    /// Does on this thread what the first review on it would do before it judges, such as compiling.
+    fn prepare(&self) {}
 }
 
 /// A policy that several engines share.
@@ -32,6 +35,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
         (**self).review(cx)
+    }
+
+    fn prepare(&self) {
+        (**self).prepare();
     }
 }
 
@@ -734,6 +741,9 @@ pub enum PolicyError {
     /// The time for the review ran out before the policy's turn.
     #[error("not evaluated: the time for this review ran out")]
     Stopped,
+    /// There was more to review than could be.
+    #[error("not evaluated: there are more requests than can be judged")]
+    Overloaded,
 }
 
 /// A value as messages show it: `"500m"` for strings, `2` for numbers.

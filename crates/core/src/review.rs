@@ -62,6 +62,8 @@ pub enum Operation {
     Delete,
     /// A connection to an object, such as `kubectl exec`.
     Connect,
+    /// Something that is not known here, and that no policy takes.
+    Other,
 }
 
 impl std::fmt::Display for Operation {
@@ -71,6 +73,7 @@ impl std::fmt::Display for Operation {
             Operation::Update => "UPDATE",
             Operation::Delete => "DELETE",
             Operation::Connect => "CONNECT",
+            Operation::Other => "OTHER",
         })
     }
 }
@@ -157,6 +160,36 @@ pub struct Limits<'a> {
     /// Which policies used up their budget again and again in one run over many objects, and are
     /// asked no more: it would take hours to find the same of every object.
     pub exhaustion: Option<&'a Exhaustion>,
+    /// There is more to review than can be: no policy begins.
+    pub overloaded: bool,
+    /// Who follows the review.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+/// Follows a review from outside, such as to measure it: core has no clock.
+pub trait Observer: Sync {
+    /// A policy begins to judge.
+    fn begins(&self, policy: &Arc<Meta>, turn: Turn);
+
+    /// A policy has judged, or could not.
+    fn ended(&self, policy: &Arc<Meta>, turn: Turn, answer: &Result<Vec<Violation>, PolicyError>);
+
+    /// What a policy answered already in an earlier review of the same subject, which then counts: so
+    /// a review that does not come to its end is ended without those that keep it from that.
+    fn known(&self, policy: &Meta, turn: Turn) -> Option<Vec<Violation>> {
+        let _ = (policy, turn);
+        None
+    }
+}
+
+/// What a policy is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// The subject.
+    Subject,
+    /// The object as it is, where that which is to come would be denied: what was there already is
+    /// forgiven.
+    Before,
 }
 
 /// How often policies used up their budget.

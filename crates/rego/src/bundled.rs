@@ -78,6 +78,13 @@ impl Policy for Bundled {
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
         self.policy()?.review(cx)
     }
+
+    fn prepare(&self) {
+        // What fails here fails in the first review, where it is told.
+        if let Ok(policy) = self.policy() {
+            policy.prepare();
+        }
+    }
 }
 
 /// A place that no table of the run holds: see Mark::NONE.

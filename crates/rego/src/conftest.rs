@@ -252,4 +252,8 @@ impl Policy for ConftestPolicy {
         found.dedup();
         Ok(found)
     }
+
+    fn prepare(&self) {
+        self.program.prepare();
+    }
 }

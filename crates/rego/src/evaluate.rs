@@ -118,6 +118,11 @@ impl Program {
             .map_err(|failed| self.load_error(failed))
     }
 
+    /// Compiles for this thread. What is wrong is told by the first evaluation.
+    pub(crate) fn prepare(&self) {
+        let _ = self.ready();
+    }
+
     fn ready(&self) -> Result<&Ready, &Failed> {
         self.slot()
             .ready

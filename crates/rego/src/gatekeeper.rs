@@ -563,6 +563,10 @@ impl Policy for Constraint {
         fields.extend(self.sees.fields(cx, object));
         answer::of_rule(cx, object, &self.program, &self.rule, fields)
     }
+
+    fn prepare(&self) {
+        self.program.prepare();
+    }
 }
 
 #[cfg(test)]

@@ -81,6 +81,10 @@ impl Policy for OwnPolicy {
         fields.extend(self.sees.fields(cx, object));
         answer::of_rule(cx, object, &self.program, &self.rule, fields)
     }
+
+    fn prepare(&self) {
+        self.program.prepare();
+    }
 }
 
 /// The stage as Rego sees it: its name, and whether it is production.

@@ -11,7 +11,7 @@ use crate::waiver::{Annotation, Asked, waive_pointer};
 use crate::{
     Context, Derived, Door, Enforcement, Exhaustion, FileSubject, Finding, Limits, Object,
     ObjectRef, Operation, PolicyError, PolicyFailure, Reported, Review, Scope, Status, Subject,
-    Verdict, Violation, WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy, World,
+    Turn, Verdict, Violation, WAIVER_UNUSED, WAIVER_WITHOUT_REASON, WaivedBy, World,
 };
 
 /// One review.
@@ -19,6 +19,7 @@ pub(super) struct Run<'a> {
     engine: &'a Engine,
     world: &'a World<'a>,
     limits: &'a Limits<'a>,
+    turn: Turn,
     derived: Derived,
     verdict: Verdict,
 }
@@ -29,6 +30,7 @@ impl<'a> Run<'a> {
             engine,
             world,
             limits,
+            turn: Turn::Subject,
             derived: Derived::default(),
             verdict: Verdict::default(),
         }
@@ -47,7 +49,7 @@ impl<'a> Run<'a> {
         let Some(object) = review.object.or(review.old_object) else {
             return;
         };
-        if is_finishing(review) {
+        if is_finishing(review) || review.operation == Operation::Other {
             return;
         }
         let mut ran: BTreeSet<&str> = BTreeSet::new();
@@ -90,6 +92,7 @@ impl<'a> Run<'a> {
             ..*review
         };
         let mut past = Run::new(self.engine, self.world, self.limits);
+        past.turn = Turn::Before;
         past.policy(policy, &Subject::Review(before), Some(old));
         past.waive(0, old);
         let there: BTreeSet<&str> = past
@@ -99,9 +102,16 @@ impl<'a> Run<'a> {
             .filter(|f| f.waiver != Some(WaivedBy::Annotation))
             .map(|f| f.violation.key.as_str())
             .collect();
+        // Where nobody could look, nobody knows what was there.
+        let unknown = past.verdict.errors.first().map(|e| e.enforcement);
         for finding in &mut self.verdict.findings {
-            if finding.meta.id == policy.meta.id && there.contains(finding.violation.key.as_str()) {
+            if finding.meta.id != policy.meta.id {
+                continue;
+            }
+            if there.contains(finding.violation.key.as_str()) {
                 finding.enforcement = finding.enforcement.min(Enforcement::Warn);
+            } else if let Some(unknown) = unknown {
+                finding.enforcement = finding.enforcement.min(unknown);
             }
         }
     }
@@ -174,8 +184,17 @@ impl<'a> Run<'a> {
             // Offline the neighbours hold the subject itself, and what is deleted is not incoming.
             incoming: object.filter(|_| self.world.door == Door::Admission && is_incoming),
         };
-        let (stop, exhaustion) = (self.limits.stop, self.limits.exhaustion);
-        let result = if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+        let Limits {
+            stop,
+            exhaustion,
+            observer,
+            ..
+        } = *self.limits;
+        let result = if let Some(known) = observer.and_then(|o| o.known(&policy.meta, self.turn)) {
+            Ok(known)
+        } else if self.limits.overloaded {
+            Err(PolicyError::Overloaded)
+        } else if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             Err(PolicyError::Stopped)
         } else if exhaustion.is_some_and(|e| e.is_spent(&policy.meta.id)) {
             Err(PolicyError::Exhausted(format!(
@@ -183,9 +202,16 @@ impl<'a> Run<'a> {
                 Exhaustion::MOST
             )))
         } else {
+            if let Some(observer) = observer {
+                observer.begins(&policy.meta, self.turn);
+            }
             // Policies only read: nothing half-changed can be seen after a panic.
-            catch_unwind(AssertUnwindSafe(|| policy.policy.review(&context)))
-                .unwrap_or_else(|panic| Err(PolicyError::Panicked(panic_message(&*panic))))
+            let answer = catch_unwind(AssertUnwindSafe(|| policy.policy.review(&context)))
+                .unwrap_or_else(|panic| Err(PolicyError::Panicked(panic_message(&*panic))));
+            if let Some(observer) = observer {
+                observer.ended(&policy.meta, self.turn, &answer);
+            }
+            answer
         };
         match result {
             Ok(violations) => {
@@ -198,6 +224,7 @@ impl<'a> Run<'a> {
                 }
                 let configured = own.and_then(|own| match error {
                     PolicyError::Stopped => own.on_timeout,
+                    PolicyError::Overloaded => own.on_overload,
                     _ => own.on_error,
                 });
                 // What would deny and was not judged is not let through.

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Context, Cursor, Inventory, NameGlob, Object, Operation, PathGlob, PolicyError, PolicySettings,
-    Review, SeedSet, StageName, StageOverride, Status, Violation, Waiver,
+    Context, Cursor, Inventory, NameGlob, Object, Observer, Operation, PathGlob, PolicyError,
+    PolicySettings, Review, SeedSet, StageName, StageOverride, Status, Turn, Violation, Waiver,
 };
 
 type Answer = fn(&Context<'_>) -> Result<Vec<Violation>, PolicyError>;
@@ -152,6 +152,121 @@ fn the_stop_signal_is_an_error_and_never_a_finding() {
     let verdict = judge(&engine, &stage("dev"), &limits);
     assert!(verdict.findings.is_empty());
     assert_eq!(verdict.errors[0].error, PolicyError::Stopped);
+}
+
+#[test]
+fn where_there_is_too_much_to_judge_each_policy_says_what_happens() {
+    let own = PolicySettings {
+        on_overload: Some(Enforcement::Audit),
+        ..PolicySettings::default()
+    };
+    let settings = Settings {
+        policies: [("a".to_owned(), own)].into(),
+        ..Settings::default()
+    };
+    let overloaded = Limits {
+        overloaded: true,
+        ..Limits::default()
+    };
+    let policies = || vec![rule("a", |_| one_violation())];
+    let verdict = judge(&engine(policies(), settings), &stage("prod"), &overloaded);
+    assert!(verdict.allowed && verdict.findings.is_empty());
+    assert_eq!(verdict.errors[0].error, PolicyError::Overloaded);
+    assert_eq!(verdict.errors[0].enforcement, Enforcement::Audit);
+    let unconfigured = engine(policies(), Settings::default());
+    assert!(!judge(&unconfigured, &stage("prod"), &overloaded).allowed);
+    assert!(judge(&unconfigured, &stage("dev"), &overloaded).allowed);
+}
+
+/// Keeps what was answered, and gives it back.
+#[derive(Default)]
+struct Memory(std::sync::Mutex<Vec<(String, Turn, Option<Vec<Violation>>)>>);
+
+impl Observer for Memory {
+    fn begins(&self, policy: &Arc<Meta>, turn: Turn) {
+        let mut told = self.0.lock().unwrap();
+        told.push((policy.id.to_string(), turn, None));
+    }
+
+    fn ended(&self, _: &Arc<Meta>, turn: Turn, answer: &Result<Vec<Violation>, PolicyError>) {
+        let mut told = self.0.lock().unwrap();
+        let last = told.last_mut().unwrap();
+        assert_eq!(last.1, turn);
+        last.2 = answer.clone().ok();
+    }
+
+    fn known(&self, policy: &Meta, turn: Turn) -> Option<Vec<Violation>> {
+        let told = self.0.lock().unwrap();
+        let own = told
+            .iter()
+            .find(|(id, t, _)| *id == *policy.id && *t == turn);
+        own.and_then(|(_, _, answer)| answer.clone())
+    }
+}
+
+#[test]
+fn who_follows_a_review_can_end_it_with_what_is_known() {
+    let policies = vec![
+        rule("a", |_| one_violation()),
+        rule("b", |_| panic!("boom")),
+        rule("c", |_| Ok(Vec::new())),
+    ];
+    let engine = engine(policies, Settings::default());
+    let memory = Memory::default();
+    let limits = Limits {
+        observer: Some(&memory),
+        ..Limits::default()
+    };
+    let first = judge(&engine, &stage("prod"), &limits);
+    assert_eq!(memory.0.lock().unwrap().len(), 3);
+    // As if `b` had never come to an end: the others' answers hold, and only `b` was not in time.
+    let stop = AtomicBool::new(true);
+    let second = judge(
+        &engine,
+        &stage("prod"),
+        &Limits {
+            stop: Some(&stop),
+            ..limits
+        },
+    );
+    assert_eq!(second.findings.len(), first.findings.len());
+    let errors: Vec<_> = second
+        .errors
+        .iter()
+        .map(|e| (&*e.meta.id, &e.error))
+        .collect();
+    assert_eq!(errors, [("b", &PolicyError::Stopped)]);
+    assert_eq!(memory.0.lock().unwrap().len(), 3, "nobody was asked again");
+}
+
+#[test]
+fn where_nobody_could_look_at_the_old_object_the_configuration_decides() {
+    // Denies what is asked for, and fails at what there is.
+    let answer: Answer = |cx| match cx.subject {
+        Subject::Review(review) if review.old_object.is_some() => one_violation(),
+        _ => Err(PolicyError::Failed("no".to_owned())),
+    };
+    let judged = |on_error: Option<Enforcement>| {
+        let own = PolicySettings {
+            on_error,
+            ..PolicySettings::default()
+        };
+        let settings = Settings {
+            policies: [("a".to_owned(), own)].into(),
+            ..Settings::default()
+        };
+        let engine = engine(vec![rule("a", answer)], settings);
+        let object = object(json!({}));
+        let review = Review {
+            operation: Operation::Update,
+            old_object: Some(&object),
+            ..Review::create(&object)
+        };
+        let prod = stage("prod");
+        judge_review(&engine, &prod, Door::Admission, review, &Limits::default())
+    };
+    assert!(!judged(None).allowed);
+    assert!(judged(Some(Enforcement::Warn)).allowed);
 }
 
 #[test]
