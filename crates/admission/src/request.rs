@@ -31,7 +31,7 @@ pub struct AdmissionRequest {
 }
 
 /// Why a body is no request. Nothing of the body is repeated: it may hold a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not JSON, nested too deep, or not of the form of an AdmissionReview.
     #[error("not an AdmissionReview: {problem} at line {line}, column {column}")]

@@ -1,6 +1,9 @@
 //! What may be typed.
 
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use stagegate_core::KubernetesVersion;
@@ -43,6 +46,12 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 if every request is allowed, 1 if one is denied, and 2 if one cannot be read.
     Replay(Replay),
+    /// Serve the admission webhook
+    ///
+    /// Judges what an API server asks at POST /validate, by TLS. The certificate, the configuration
+    /// and the policies are read anew when their files change. SIGTERM ends it once every request is
+    /// answered: with 0, or with 1 if some are left; 2 says that it could not begin.
+    Serve(Serve),
     /// Run tests of policies: Rego's own, folders of cases, Gatekeeper's suites
     ///
     /// Exits with 0 if all pass, 1 if one fails, and 2 if one cannot be tried or there is none.
@@ -57,7 +66,7 @@ pub(crate) enum Command {
 }
 
 /// Policies that are brought along.
-#[derive(Debug, Default, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Brought {
     /// A folder of policies in Rego, which are on unless configured off; may be repeated
     #[arg(long = "policies", value_name = "DIR")]
@@ -165,6 +174,57 @@ pub(crate) struct Replay {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// The configuration [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) brought: Brought,
+    /// Where the API server asks
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    pub(crate) bind: SocketAddr,
+    /// Where health and metrics are told, in the clear: /livez, /readyz, /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub(crate) admin_bind: SocketAddr,
+    /// The certificate, and behind it those that lead to its CA, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: PathBuf,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: PathBuf,
+    /// The CAs of which a client must have a certificate, in PEM [default: clients need none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Judge without a cluster: policies that compare objects do not run
+    #[arg(long)]
+    pub(crate) no_cluster: bool,
+    /// The cluster is this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// How much time a request is given at most; the API server's own `?timeout=` counts if it is
+    /// shorter
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// For how long everything is served after SIGTERM before it ends, so that others learn of it
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) shutdown_delay: Duration,
+    /// How many requests are judged at once [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroU16>,
+    /// How to write logs, of which STAGEGATE_LOG chooses how many [default: info]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// An object a line
+    Json,
+    /// For people
+    Text,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Test {
     /// The folder: `*_test.rego` with the modules that they test, `<policy>/{allow,deny}-…`, and
     /// suites of test.gatekeeper.sh
@@ -228,6 +288,12 @@ pub(crate) enum Color {
     Always,
     /// Never
     Never,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    let duration = parsed.ok().and_then(|d| Duration::try_from(d).ok());
+    duration.ok_or_else(|| "expected a duration such as 10s".to_owned())
 }
 
 fn kubernetes_version(text: &str) -> Result<KubernetesVersion, String> {

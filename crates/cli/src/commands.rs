@@ -36,6 +36,7 @@ pub(crate) fn run(args: Args, matches: &ArgMatches) -> Result<u8, Error> {
         Command::Explain { id, known } => explain(&id, &known),
         Command::ConfigSchema { known } => config_schema(&known),
         Command::Replay(replay) => crate::replay::run(&replay),
+        Command::Serve(serve) => crate::serve::run(&serve),
         Command::Test(test) => crate::test::run(&test),
         Command::Completions { shell } => {
             let mut command = args::command();

@@ -289,7 +289,7 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
 
 /// The files that policies can stand in. Links are followed, as they are where a ConfigMap is
 /// mounted; what is hidden is not looked at.
-fn collect(
+pub(crate) fn collect(
     folder: &Path,
     paths: &mut Vec<PathBuf>,
     visited: &mut BTreeSet<PathBuf>,

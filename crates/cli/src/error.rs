@@ -32,4 +32,6 @@ pub(crate) enum Error {
     },
     #[error(transparent)]
     Layout(LayoutError),
+    #[error(transparent)]
+    Serve(#[from] stagegate_webhook::ServeError),
 }

@@ -6,9 +6,11 @@ mod args;
 mod commands;
 mod engine;
 mod error;
+mod online;
 mod output;
 mod progress;
 mod replay;
+mod serve;
 mod test;
 mod workspace;
 
@@ -28,13 +30,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    match &args.command {
+        args::Command::Serve(serve) => serve::init_logs(serve.log_format),
+        _ => init_logs(),
+    }
     match commands::run(args, &matches) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -42,4 +41,15 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Logs as a person reads them who asked for them.
+fn init_logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }

@@ -129,29 +129,46 @@ fn snippet(source: &Source, location: &Location, redactions: &Redactions) -> Opt
 
 /// Says on standard error what kept a command from doing its job.
 pub(crate) fn complain(error: &Error) {
-    match error {
-        Error::Config { errors, sources } => {
-            for e in errors {
-                complain_of("config", e.mark, &e.message, e.help.as_deref(), sources);
-            }
-        }
-        Error::Policies { errors, sources } => {
-            for e in errors {
-                complain_of("policy", e.mark, &e.message, e.help.as_deref(), sources);
-            }
-        }
-        _ => tell(&printable(&format!("error: {error}"))),
+    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    for complaint in complaints(error, color) {
+        tell(&complaint);
     }
 }
 
-/// Says what is wrong, with its line and caret where it has a place.
-fn complain_of(code: &str, mark: Mark, message: &str, help: Option<&str>, sources: &Sources) {
-    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+/// What kept a command from doing its job, each mistake by itself.
+pub(crate) fn complaints(error: &Error, color: bool) -> Vec<String> {
+    match error {
+        Error::Config { errors, sources } => errors
+            .iter()
+            .map(|e| {
+                let help = e.help.as_deref();
+                complaint("config", e.mark, &e.message, help, sources, color)
+            })
+            .collect(),
+        Error::Policies { errors, sources } => errors
+            .iter()
+            .map(|e| {
+                let help = e.help.as_deref();
+                complaint("policy", e.mark, &e.message, help, sources, color)
+            })
+            .collect(),
+        _ => vec![printable(&format!("error: {error}")).into_owned()],
+    }
+}
+
+/// What is wrong, with its line and caret where it has a place.
+fn complaint(
+    code: &str,
+    mark: Mark,
+    message: &str,
+    help: Option<&str>,
+    sources: &Sources,
+    color: bool,
+) -> String {
     let location = sources.locate(mark);
     if location.is_none() {
         let help = help.map(|h| format!("; {h}")).unwrap_or_default();
-        tell(&printable(&format!("error: {message}{help}")));
-        return;
+        return printable(&format!("error: {message}{help}")).into_owned();
     }
     let lines = |location: &Location| {
         let source = sources.get(mark.file)?;
@@ -162,8 +179,6 @@ fn complain_of(code: &str, mark: Mark, message: &str, help: Option<&str>, source
         strict: false,
         snippets: &lines,
     };
-    tell(&format!(
-        "{}\n",
-        diagnostic(code, message, help, location.as_ref(), &style)
-    ));
+    let text = diagnostic(code, message, help, location.as_ref(), &style);
+    format!("{text}\n")
 }

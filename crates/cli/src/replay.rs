@@ -4,17 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use stagegate_admission::{AdmissionRequest, DecodeError, Judgement, judge, respond};
-use stagegate_config::Config;
-use stagegate_core::{Door, Engine, Limits, Stage, StageName};
-use stagegate_render::Tree;
+use stagegate_core::{Engine, Limits, Stage};
 use stagegate_report::printable;
 
 use crate::args::{Replay, TableFormat};
 use crate::commands::today;
-use crate::engine;
 use crate::error::Error;
+use crate::online::{Online, Typed};
 use crate::output::{tell, to_stdout};
-use crate::workspace::{Configured, configure};
 
 /// A review and what it was answered.
 #[derive(Serialize)]
@@ -25,41 +22,16 @@ struct Answered {
 
 /// Runs the command; gives its exit code.
 pub(crate) fn run(replay: &Replay) -> Result<u8, Error> {
-    let root = Path::new(".");
-    let tree = Tree::new(root).map_err(|source| Error::Read {
-        path: root.to_owned(),
-        source,
-    })?;
-    let Configured { config, policies } =
-        configure(&tree, replay.config.as_deref(), &replay.brought)?;
-    let stage = replay.stage.as_ref().map(|name| stage(name, &config));
-    let has_selector = |s: &stagegate_config::StageConfig| s.namespace_selector.is_some();
-    if stage.is_none() && config.stages.iter().any(has_selector) {
-        return Err(Error::Usage(
-            "`namespaceSelector` asks for labels of namespaces, which only a cluster knows; name the \
-             stage with --stage, or select by `namespaces`"
-                .to_owned(),
-        ));
-    }
-    let (engine, unsupported) = policies.engine(config.settings.clone())?;
-    let stages: Vec<&Stage> = match &stage {
-        Some(stage) => vec![stage],
-        None => config.stages.iter().map(|s| &s.stage).collect(),
+    let typed = Typed {
+        config: replay.config.clone(),
+        brought: replay.brought.clone(),
+        stage: replay.stage.clone(),
     };
-    let default = Stage::default_stage();
-    let stages = if stages.is_empty() {
-        vec![&default]
-    } else {
-        stages
-    };
-    let door = Door::Admission;
-    let not_judged = engine::not_judged(
-        &engine,
-        &unsupported,
-        stages.into_iter(),
-        door,
-        tree.sources(),
-    );
+    let Online {
+        engine,
+        stage,
+        not_judged,
+    } = Online::load(&typed)?;
     for failure in &not_judged {
         tell(&printable(&format!(
             "error: {}: {}",
@@ -142,17 +114,6 @@ fn answer(
         let judgement = judge(engine, &request, stage, None, limits);
         (request, judgement)
     }))
-}
-
-/// The stage that `--stage` means: a configured one, or what its name says.
-fn stage(name: &str, config: &Config) -> Stage {
-    let named = StageName::any(name);
-    let configured = config.stages.iter().map(|s| &s.stage);
-    configured
-        .into_iter()
-        .find(|stage| stage.name == named.name)
-        .cloned()
-        .unwrap_or_else(|| Stage::named(named))
 }
 
 /// The files to answer, sorted.

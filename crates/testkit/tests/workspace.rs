@@ -57,7 +57,11 @@ const STOPS_AT: &[(&str, &[&str])] = &[
     ("schemars", &["config"]),
     ("globset", &["core"]),
     ("sha2", &["render"]),
+    ("axum", &["webhook"]),
+    ("hyper", &["webhook"]),
+    ("prometheus-client", &["webhook"]),
     ("rustls", &["webhook"]),
+    ("tokio", &["webhook"]),
     ("x509-parser", &["webhook"]),
 ];
 

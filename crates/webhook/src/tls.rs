@@ -35,6 +35,8 @@ pub struct Serving {
     pub config: Arc<ServerConfig>,
     /// When the first of the certificates that are served expires.
     pub expires: Timestamp,
+    /// The certificate of the server itself.
+    pub(crate) leaf: CertificateDer<'static>,
     /// Names the content of the files.
     digest: u128,
 }
@@ -161,6 +163,7 @@ impl Content {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = certificates(&self.certificate, &files.certificate)?;
         let expires = expires(&chain, &files.certificate)?;
+        let leaf = chain[0].clone();
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| content(&files.key, "there is no whole private key in it"))?;
         let certified = certified(chain, key, &provider, files)?;
@@ -189,6 +192,7 @@ impl Content {
         Ok(Serving {
             config: Arc::new(config),
             expires,
+            leaf,
             digest: self.digest(),
         })
     }
