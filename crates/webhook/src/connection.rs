@@ -152,14 +152,17 @@ impl Connection {
             Some(serving) => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&serving.config));
                 let handshake = acceptor.accept(stream);
-                match tokio::time::timeout(self.limits.handshake, handshake).await {
+                let shaken = tokio::time::timeout(self.limits.handshake, handshake).await;
+                // By now it has said that it is.
+                let is_own = self.own_dials.accepted(peer);
+                match shaken {
                     Ok(Ok(stream)) => {
                         let protocol = stream.get_ref().1.alpn_protocol();
                         let is_http2 = protocol == Some(b"h2");
                         self.serve_on(stream, is_http2).await.err()
                     }
-                    // The dials of this very server end there.
-                    Ok(Err(_)) if self.own_dials.contains(peer) => None,
+                    // It may have no certificate to show.
+                    Ok(Err(_)) if is_own => None,
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "the TLS handshake failed");
                         Some("handshake")
@@ -223,20 +226,7 @@ impl Connection {
         let often = (limits.head.min(limits.idle) / 5).min(Duration::from_secs(1));
         let mut ticks = tokio::time::interval(often.max(Duration::from_millis(1)));
         loop {
-            let mut now_in = *phase.borrow_and_update();
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection broke off");
-                    }
-                    return Ok(());
-                }
-                _ = ticks.tick() => {}
-                () = used.changed.notified() => {}
-                changed = phase.changed() => {
-                    now_in = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Draining };
-                }
-            }
+            let now_in = *phase.borrow_and_update();
             if now_in != Phase::Serving || used.age() > limits.max_age {
                 used.is_last.store(true, Ordering::Relaxed);
             }
@@ -257,6 +247,20 @@ impl Connection {
             // It has nothing to say any more, and does not end: nobody reads what it says.
             if is_idle && asked_to_end.is_some_and(|at| at.elapsed() > limits.head) {
                 return Err("unread");
+            }
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke off");
+                    }
+                    return Ok(());
+                }
+                _ = ticks.tick() => {}
+                () = used.changed.notified() => {}
+                // The sender goes with the server, and then this goes, too.
+                changed = phase.changed() => if changed.is_err() {
+                    return Ok(());
+                },
             }
         }
     }

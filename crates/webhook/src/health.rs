@@ -29,14 +29,14 @@ const DIAL: Duration = Duration::from_secs(2);
 /// Who asks more often hears the same.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The connections by which a server dials itself.
+/// The connections by which a server dials itself, from the dial until it is accepted.
 #[derive(Default)]
 pub(crate) struct OwnDials(Mutex<BTreeSet<SocketAddr>>);
 
 impl OwnDials {
-    /// Whether a connection from there is one of them.
-    pub(crate) fn contains(&self, peer: SocketAddr) -> bool {
-        self.addresses().contains(&peer)
+    /// Whether a connection that was accepted is one of them.
+    pub(crate) fn accepted(&self, peer: SocketAddr) -> bool {
+        self.addresses().remove(&peer)
     }
 
     fn addresses(&self) -> std::sync::MutexGuard<'_, BTreeSet<SocketAddr>> {
@@ -142,7 +142,6 @@ impl Health {
         let shaken = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await;
-        self.own_dials.addresses().remove(&own);
         match shaken {
             Ok(_) => Ok(()),
             // The certificate may have been replaced in between.
