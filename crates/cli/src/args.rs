@@ -208,6 +208,9 @@ pub(crate) struct Serve {
     /// For how long everything is served after SIGTERM before it ends, so that others learn of it
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) shutdown_delay: Duration,
+    /// How often the certificate, the configuration and the policies are looked at for changes
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) poll: Duration,
     /// How many requests are judged at once [default: one a core]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroU16>,

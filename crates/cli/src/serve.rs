@@ -66,6 +66,7 @@ pub(crate) fn run(serve: &Serve) -> Result<u8, Error> {
     );
     options.timeout = serve.timeout;
     options.shutdown_delay = serve.shutdown_delay;
+    options.poll = serve.poll;
     options.connections.most = connections();
     if let Some(workers) = serve.workers {
         options.workers = workers.into();
