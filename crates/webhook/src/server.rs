@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::post;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -95,12 +95,8 @@ impl Server {
         let judging = Pool::start("judge", options.workers)?;
         let refusing = Pool::start("refuse", NonZeroUsize::MIN)?;
         let set = prepared(set, &judging);
-        let listen = async |address: SocketAddr| {
-            let listener = TcpListener::bind(address).await;
-            listener.map_err(|source| ServeError::Bind { address, source })
-        };
-        let listener = listen(options.bind).await?;
-        let admin = listen(options.admin_bind).await?;
+        let listener = listen(options.bind)?;
+        let admin = listen(options.admin_bind)?;
         let validator = Arc::new(Validator::new(
             ArcSwap::new(set),
             Arc::clone(&metrics),
@@ -251,6 +247,25 @@ pub fn serve(options: Options, source: Arc<dyn PolicySource>) -> Result<Ended, S
     // What still runs is waited for by nobody.
     runtime.shutdown_background();
     ended
+}
+
+/// Connections that may wait to be accepted. The usual 128 are too few where a cluster comes back.
+const BACKLOG: u32 = 1024;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listen = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // A successor must not wait for connections that have ended.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| ServeError::Bind { address, source })
 }
 
 /// Signals of the system as what they ask for: SIGTERM comes from who runs replicas, SIGINT from a
