@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use stagegate_config::Config;
 use stagegate_manifest::Sources;
@@ -50,11 +50,11 @@ pub(crate) fn run(serve: &Serve) -> Result<u8, Error> {
             brought: serve.brought.clone(),
             stage: serve.stage.clone(),
         },
+        first: Mutex::default(),
     };
-    let online = source.online()?;
-    for overlap in online.overlaps() {
-        tracing::warn!("{overlap}");
-    }
+    // Mistakes are shown as other commands show them; later they are logged.
+    let first = source.online()?;
+    *source.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
     let mut options = Options::new(
         serve.bind,
         serve.admin_bind,
@@ -95,6 +95,8 @@ fn connections() -> usize {
 /// The configuration and the policies where they stand, such as in ConfigMaps that are mounted.
 struct Files {
     typed: Typed,
+    /// What they held when the command began.
+    first: Mutex<Option<Online>>,
 }
 
 impl Files {
@@ -167,9 +169,20 @@ impl PolicySource for Files {
     }
 
     fn load(&self) -> Result<PolicySet, String> {
-        let online = self
-            .online()
-            .map_err(|error| complaints(&error, false).join("\n"))?;
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let online = match first {
+            Some(first) => first,
+            None => self
+                .online()
+                .map_err(|error| complaints(&error, false).join("\n"))?,
+        };
+        for overlap in online.overlaps() {
+            tracing::warn!("{overlap}");
+        }
         Ok(PolicySet::new(online.engine, online.stage))
     }
 }

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("admission", &["core"]),
     ("lint", &["core", "manifest", "config", "render", "repo"]),
     ("report", &["core", "lint"]),
-    ("webhook", &["core", "config", "admission"]),
+    ("webhook", &["core", "admission"]),
     (
         "testkit",
         &[

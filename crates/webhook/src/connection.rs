@@ -45,7 +45,7 @@ pub(crate) enum Phase {
 }
 
 /// What accepts connections and serves them by a router.
-pub(crate) struct Door {
+pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
     /// Without certificates, in the clear.
     pub(crate) tls: Option<Arc<Certificates>>,
@@ -59,13 +59,13 @@ pub(crate) struct Door {
     pub(crate) own_dials: Arc<OwnDials>,
 }
 
-impl Door {
+impl Acceptor {
     /// Accepts until nothing new is to be taken.
     pub(crate) async fn accept(self) {
         let room = Arc::new(Semaphore::new(self.limits.most));
         let mut phase = self.phase.clone();
         let mut pause = Duration::ZERO;
-        let Door { listener, .. } = &self;
+        let Acceptor { listener, .. } = &self;
         let ends = async move {
             // The sender goes with the server.
             let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
@@ -183,7 +183,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let used = Arc::new(Use::new(&self.limits, is_http2));
+        let used = Arc::new(Usage::new(&self.limits, is_http2));
         let served = Served {
             router: self.router.clone(),
             used: Arc::clone(&used),
@@ -215,7 +215,7 @@ impl Connection {
     async fn supervise<C>(
         &self,
         mut connection: Pin<&mut C>,
-        used: &Use,
+        used: &Usage,
     ) -> Result<(), &'static str>
     where
         C: GracefulConnection<Error = hyper::Error>,
@@ -267,7 +267,7 @@ impl Connection {
 }
 
 /// How a connection is used. Times are milliseconds from its beginning, from 1.
-struct Use {
+struct Usage {
     began: Instant,
     is_http2: bool,
     max_requests: u64,
@@ -281,9 +281,9 @@ struct Use {
     changed: Notify,
 }
 
-impl Use {
-    fn new(limits: &ConnectionLimits, is_http2: bool) -> Use {
-        Use {
+impl Usage {
+    fn new(limits: &ConnectionLimits, is_http2: bool) -> Usage {
+        Usage {
             began: Instant::now(),
             is_http2,
             max_requests: limits.max_requests,
@@ -340,7 +340,7 @@ impl Use {
 }
 
 /// A request on a connection, until it is answered.
-struct Answering(Arc<Use>);
+struct Answering(Arc<Usage>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -356,7 +356,7 @@ impl Drop for Answering {
 /// A stream that tells when something is read.
 struct Watched<S> {
     stream: S,
-    used: Arc<Use>,
+    used: Arc<Usage>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -407,7 +407,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 /// The router, for one connection.
 struct Served {
     router: Router,
-    used: Arc<Use>,
+    used: Arc<Usage>,
 }
 
 impl Service<Request<Incoming>> for Served {

@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// For how long the others wait for a thread that is kept by its work.
+const LONGEST_CHORE: Duration = Duration::from_secs(10);
+
 /// What a thread does. It belongs to the thread from then on: that nobody waits for its outcome any
 /// more does not free the thread.
 type Work = Box<dyn FnOnce() + Send>;
@@ -84,7 +87,7 @@ impl Pool {
     }
 
     /// Does something on every thread, on one after the other, so that the others go on working. Comes
-    /// back when all have done it.
+    /// back when all have done it that can.
     pub(crate) fn on_each(&self, work: &Arc<dyn Fn() + Send + Sync>) {
         let threads = self.shared.lock().chores.len();
         for i in 0..threads {
@@ -95,8 +98,9 @@ impl Pool {
                 work();
             }));
             self.shared.changed.notify_all();
-            // The other end goes when it is done, however that ends.
-            let _ = wait.recv();
+            // The other end goes when it is done, however that ends. A thread that is kept by its work
+            // does it later.
+            let _ = wait.recv_timeout(LONGEST_CHORE);
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::connection::{Door, Phase};
+use crate::connection::{Acceptor, Phase};
 use crate::health::{self, Health, OwnDials};
 use crate::metrics::Metrics;
 use crate::policies::prepared;
@@ -147,7 +147,7 @@ impl Server {
         let router = Router::new()
             .route("/validate", post(validate))
             .with_state(Arc::clone(&self.validator));
-        let door = Door {
+        let acceptor = Acceptor {
             listener: self.listener,
             tls: Some(Arc::clone(&self.certificates)),
             router,
@@ -169,7 +169,7 @@ impl Server {
         // Health is told until the very end, by connections that nobody waits for.
         let (admin_phase, admin_phases) = watch::channel(Phase::Serving);
         let (admin_alive, _admin_ended) = mpsc::channel(1);
-        let admin_door = Door {
+        let admin_acceptor = Acceptor {
             listener: self.admin,
             tls: None,
             router: health::router(Arc::new(health)),
@@ -183,8 +183,8 @@ impl Server {
             metrics: None,
             own_dials,
         };
-        let accepting = tokio::spawn(door.accept());
-        let admin = tokio::spawn(admin_door.accept());
+        let accepting = tokio::spawn(acceptor.accept());
+        let admin = tokio::spawn(admin_acceptor.accept());
         let certificates = tokio::spawn(reload_certificates(
             Arc::clone(&self.certificates),
             Arc::clone(&self.metrics),

@@ -115,7 +115,7 @@ impl Validator {
         timeout: Duration,
         bodies: BodyLimits,
     ) -> Validator {
-        let permits = bodies.in_flight.max(bodies.most) / PERMIT;
+        let permits = bodies.in_flight.max(bodies.most).div_ceil(PERMIT);
         Validator {
             policies,
             metrics,
@@ -252,11 +252,7 @@ impl Validator {
         let expected = told.unwrap_or(most);
         let mut reader = Reader {
             body,
-            read: BytesMut::with_capacity(if expected <= most {
-                told.unwrap_or(0)
-            } else {
-                0
-            }),
+            read: BytesMut::new(),
         };
         let reading = async {
             if expected > most {
@@ -271,6 +267,7 @@ impl Validator {
                 let text = "there are too many bytes in flight".to_owned();
                 return Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "bytes", text));
             };
+            reader.read.reserve(told.unwrap_or(0));
             match reader.up_to(most).await {
                 Ok(true) => Ok(budget),
                 Ok(false) => {

@@ -180,7 +180,9 @@ fn where_there_is_too_much_to_judge_each_policy_says_what_happens() {
 
 /// Keeps what was answered, and gives it back.
 #[derive(Default)]
-struct Memory(std::sync::Mutex<Vec<(String, Turn, Option<Vec<Violation>>)>>);
+struct Memory(std::sync::Mutex<Vec<Told>>);
+
+type Told = (String, Turn, Option<Vec<Violation>>);
 
 impl Observer for Memory {
     fn begins(&self, policy: &Arc<Meta>, turn: Turn) {
