@@ -5,7 +5,7 @@ mod run;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::{
@@ -231,6 +231,20 @@ impl Engine {
     /// error in one is that policy's error and loses nothing of the others.
     pub fn review(&self, subject: &Subject<'_>, world: &World<'_>, limits: &Limits<'_>) -> Verdict {
         Run::new(self, world, limits).judge(subject)
+    }
+
+    /// The kinds of objects that policies look at besides their subjects, in a stage, at a door.
+    pub fn neighbours(&self, stage: &Stage, door: Door) -> BTreeSet<KindPattern> {
+        let on = self
+            .policies
+            .iter()
+            .filter(|policy| self.effective(policy, stage, door) != Enforcement::Off);
+        on.flat_map(|policy| {
+            let in_stage = policy.stages.get(&stage.name);
+            let parameters = in_stage.map_or(&policy.parameters, |s| &s.parameters);
+            policy.policy.neighbours(&parameters.node)
+        })
+        .collect()
     }
 
     /// Does on this thread what the first review in a stage on it would do once for all.

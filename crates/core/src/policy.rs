@@ -25,6 +25,13 @@ pub trait Policy: Send + Sync {
 
     /// Does on this thread what the first review on it would do before it judges, such as compiling.
     fn prepare(&self) {}
+
+    /// The kinds of objects that it looks at besides its subject, with these parameters. Whoever feeds
+    /// an inventory from a cluster watches these.
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        let _ = parameters;
+        Vec::new()
+    }
 }
 
 /// A policy that several engines share.
@@ -39,6 +46,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 
     fn prepare(&self) {
         (**self).prepare();
+    }
+
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        (**self).neighbours(parameters)
     }
 }
 
@@ -279,11 +290,22 @@ pub struct KindPattern {
 impl KindPattern {
     /// A kind of a group, in any version.
     pub fn of(kind: &GroupKind) -> Self {
+        KindPattern::named(kind.group, kind.kind)
+    }
+
+    /// The same.
+    pub fn named(group: &str, kind: &str) -> Self {
         KindPattern {
-            group: Some(kind.group.to_owned()),
+            group: Some(group.to_owned()),
             version: None,
-            kind: Some(kind.kind.to_owned()),
+            kind: Some(kind.to_owned()),
         }
+    }
+
+    /// Whether it names a kind of a group, in some version.
+    pub fn names(&self, group: &str, kind: &str) -> bool {
+        self.group.as_ref().is_none_or(|g| g == group)
+            && self.kind.as_ref().is_none_or(|k| k == kind)
     }
 
     /// Whether it names the kind of an object.
@@ -418,6 +440,8 @@ pub struct Context<'a> {
     pub(crate) derived: &'a Derived,
     /// The subject of a request, which the neighbours hold in an older form or not at all.
     pub(crate) incoming: Option<&'a Object>,
+    /// Who looks.
+    pub(crate) policy: &'a dyn Policy,
 }
 
 impl<'a> Context<'a> {
@@ -471,9 +495,22 @@ impl<'a> Context<'a> {
             .unwrap_or_default()
     }
 
+    /// A policy that looks at what it does not declare would find nothing in a cluster.
+    fn must_declare(&self, group: &str, kind: &str) {
+        debug_assert!(
+            self.policy
+                .neighbours(self.parameters)
+                .iter()
+                .any(|pattern| pattern.names(group, kind)),
+            "{} does not declare {kind} of the group {group:?} among its neighbours",
+            self.policy.meta().id
+        );
+    }
+
     /// The objects of a kind, whatever their version, in every namespace. The subject of a request
     /// is among them as it would be.
     pub fn of_kind(&self, group: &str, kind: &str) -> impl Iterator<Item = &'a Object> {
+        self.must_declare(group, kind);
         let stored = self.world.inventory.into_iter();
         let stored = stored.flat_map(move |i| i.of_kind(group, kind));
         self.renewed(stored.map(AsRef::as_ref), group, kind, |_| true)
@@ -486,6 +523,7 @@ impl<'a> Context<'a> {
         group: &str,
         kind: &str,
     ) -> impl Iterator<Item = &'a Object> {
+        self.must_declare(group, kind);
         let stored = self.world.inventory.into_iter();
         let stored = stored.flat_map(move |i| i.beside(object, group, kind));
         self.renewed(
@@ -505,6 +543,7 @@ impl<'a> Context<'a> {
         path: &'static [&'static str],
         labels: &Labels<'_>,
     ) -> impl Iterator<Item = &'a Object> {
+        self.must_declare(kind.0, kind.1);
         let stored = self.world.inventory.map_or_else(Vec::new, |inventory| {
             inventory.may_select(object, kind, path, labels)
         });
@@ -522,6 +561,7 @@ impl<'a> Context<'a> {
         path: &'static [&'static str],
         text: &'a str,
     ) -> impl Iterator<Item = &'a Object> {
+        self.must_declare(kind.0, kind.1);
         let stored = self.world.inventory.into_iter();
         let stored = stored.flat_map(move |i| i.with_text(object, kind, path, text));
         self.renewed(
@@ -542,6 +582,7 @@ impl<'a> Context<'a> {
         kind: &'static str,
         name: &'a str,
     ) -> impl Iterator<Item = &'a Object> {
+        self.must_declare(group, kind);
         let stored = self.world.inventory.into_iter();
         let stored = stored.flat_map(move |i| i.named(group, kind, name));
         self.renewed(

@@ -1,6 +1,14 @@
 //! What several policies ask about workloads: their pods' labels, and how many there are.
 
-use stagegate_core::{Context, Cursor, Labels, Node, Object, Violation, group_of};
+use stagegate_core::{Context, Cursor, GroupKind, Labels, Node, Object, Violation, group_of};
+
+/// What has the template that a Rollout may name instead of its own.
+pub(crate) const TEMPLATE: GroupKind = GroupKind::new("apps", "Deployment");
+/// What says how many pods of a workload there are.
+pub(crate) const SCALERS: [GroupKind; 2] = [
+    GroupKind::new("autoscaling", "HorizontalPodAutoscaler"),
+    GroupKind::new("keda.sh", "ScaledObject"),
+];
 
 /// The labels of the pods that a workload runs. `None` where the object runs none, or where they
 /// are those of a Deployment that is not there.
@@ -35,7 +43,7 @@ pub(crate) fn pod_labels<'a>(cx: &Context<'a>, object: &'a Object) -> Option<Lab
 /// where that is there.
 pub(crate) fn template_of<'a>(cx: &Context<'a>, object: &'a Object) -> &'a Object {
     let deployment = workload_ref(object).and_then(|name| {
-        cx.named("apps", "Deployment", name)
+        cx.named(TEMPLATE.group, TEMPLATE.kind, name)
             .find(|deployment| deployment.shares_namespace(object))
     });
     deployment.unwrap_or(object)
@@ -80,20 +88,21 @@ pub(crate) fn effective_replicas<'a>(cx: &Context<'a>, object: &'a Object) -> i6
         .node
         .path(&["spec", "replicas"])
         .and_then(Node::as_i64);
-    let scaling = |group: &'static str, kind: &'static str| {
+    let scaling = |scaler: GroupKind| {
         let name = &object.reference.name;
         cx.with_text(
             object,
-            (group, kind),
+            (scaler.group, scaler.kind),
             &["spec", "scaleTargetRef", "name"],
             name,
         )
     };
-    let of_hpas = scaling("autoscaling", "HorizontalPodAutoscaler")
+    let [hpa, scaled_object] = SCALERS;
+    let of_hpas = scaling(hpa)
         // Zero replicas switch a HorizontalPodAutoscaler off.
         .filter(|hpa| written != Some(0) && scales(hpa, object, None))
         .map(|hpa| minimum(hpa, "minReplicas", 1));
-    let of_scaled_objects = scaling("keda.sh", "ScaledObject")
+    let of_scaled_objects = scaling(scaled_object)
         .filter(|scaled| scales(scaled, object, Some("Deployment")))
         .map(|scaled| minimum(scaled, "minReplicaCount", 0));
     of_hpas

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::json;
 use stagegate_core::{
-    Ask, Container, Context, Control, Cursor, Enforcement, KubernetesVersion, Matches, Meta, Node,
-    Object, Operation, Parameters, Quantity, Value, Violation,
+    Ask, Container, Context, Control, Cursor, Enforcement, KindPattern, KubernetesVersion, Matches,
+    Meta, Node, Object, Operation, Parameters, Quantity, Value, Violation,
 };
 
 /// Pod-level resources are on by default since this version (feature PodLevelResources, beta).
@@ -13,6 +13,8 @@ const POD_LEVEL_RESOURCES: KubernetesVersion = KubernetesVersion {
     major: 1,
     minor: 34,
 };
+
+const LIMIT_RANGE_DEFAULTS: &str = "limitRangeDefaults";
 
 /// The parameters of a rule about resources: the list that is named after it, and whether the
 /// defaults of a LimitRange count.
@@ -24,7 +26,7 @@ fn parameters(field: &str, description: &str) -> Parameters {
             "default": ["memory", "cpu"],
             "description": description,
         },
-        "limitRangeDefaults": {
+        LIMIT_RANGE_DEFAULTS: {
             "type": "boolean",
             "default": false,
             "description": "the defaults of a LimitRange in the same namespace count",
@@ -177,7 +179,7 @@ impl Pod<'_> {
         fields: &[&str],
         resource: &str,
     ) -> Option<Quantity> {
-        if !cx.flag("limitRangeDefaults") {
+        if !cx.flag(LIMIT_RANGE_DEFAULTS) {
             return None;
         }
         cx.beside(self.object, "", "LimitRange")
@@ -193,6 +195,17 @@ impl Pod<'_> {
                 })
             })
     }
+}
+
+/// What rules about resources look at besides their subject.
+pub(crate) fn neighbours(parameters: &Node) -> Vec<KindPattern> {
+    let defaults = parameters.get(LIMIT_RANGE_DEFAULTS).and_then(Node::as_bool);
+    let ranges = KindPattern::named("", "LimitRange");
+    defaults
+        .unwrap_or_default()
+        .then_some(ranges)
+        .into_iter()
+        .collect()
 }
 
 /// Calls `f` with every container of the reviewed workload, and its pod.

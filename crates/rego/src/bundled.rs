@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use regorus::Value;
-use stagegate_core::{Context, FileId, Meta, Policy, PolicyError, Violation};
+use stagegate_core::{Context, FileId, KindPattern, Meta, Node, Policy, PolicyError, Violation};
 use stagegate_manifest::{Sources, decode};
 
 use crate::LoadError;
@@ -84,6 +84,11 @@ impl Policy for Bundled {
         if let Ok(policy) = self.policy() {
             policy.prepare();
         }
+    }
+
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        let policy = self.policy();
+        policy.map_or_else(|_| Vec::new(), |policy| policy.neighbours(parameters))
     }
 }
 

@@ -567,6 +567,13 @@ impl Policy for Constraint {
     fn prepare(&self) {
         self.program.prepare();
     }
+
+    fn neighbours(&self, _: &Node) -> Vec<KindPattern> {
+        let mut kinds = self.sees.neighbours();
+        let namespace = KindPattern::named("", "Namespace");
+        kinds.extend(self.criteria.namespace_labels.as_ref().map(|_| namespace));
+        kinds
+    }
 }
 
 #[cfg(test)]

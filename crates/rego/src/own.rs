@@ -43,6 +43,20 @@ impl Sees {
         }
     }
 
+    /// The kinds of them, as far as they are known: a policy may look at all there are.
+    pub(crate) fn neighbours(&self) -> Vec<KindPattern> {
+        let of_name = |kind: &String| KindPattern {
+            kind: Some(kind.clone()),
+            ..KindPattern::default()
+        };
+        match &self.index {
+            _ if self.inventory => vec![KindPattern::default()],
+            Some(Kinds::All) => vec![KindPattern::default()],
+            Some(Kinds::Named(kinds)) => kinds.iter().map(of_name).collect(),
+            None => Vec::new(),
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.inventory || self.index.is_some()
     }
@@ -84,6 +98,10 @@ impl Policy for OwnPolicy {
 
     fn prepare(&self) {
         self.program.prepare();
+    }
+
+    fn neighbours(&self, _: &Node) -> Vec<KindPattern> {
+        self.sees.neighbours()
     }
 }
 

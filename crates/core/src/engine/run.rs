@@ -183,6 +183,7 @@ impl<'a> Run<'a> {
             derived: &self.derived,
             // Offline the neighbours hold the subject itself, and what is deleted is not incoming.
             incoming: object.filter(|_| self.world.door == Door::Admission && is_incoming),
+            policy: &*policy.policy,
         };
         let Limits {
             stop,

@@ -1,6 +1,7 @@
 //! What the engine does with policies, settings and waivers.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,8 +9,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Context, Cursor, Inventory, NameGlob, Object, Observer, Operation, PathGlob, PolicyError,
-    PolicySettings, Review, SeedSet, StageName, StageOverride, Status, Turn, Violation, Waiver,
+    Context, Cursor, Inventory, KindPattern, NameGlob, Object, Observer, Operation, PathGlob,
+    PolicyError, PolicySettings, Review, SeedSet, StageName, StageOverride, Status, Turn,
+    Violation, Waiver,
 };
 
 type Answer = fn(&Context<'_>) -> Result<Vec<Violation>, PolicyError>;
@@ -492,4 +494,62 @@ fn metadata_gives_schema_and_defaults() {
     let defaults = rule.meta().default_parameters();
     assert_eq!(defaults.get("flag").and_then(Node::as_bool), Some(false));
     assert_eq!(Cow::Borrowed("a"), rule.meta().id);
+}
+
+/// A policy that asks for objects of a kind, and says that it does, or does not.
+struct Looks(Meta, bool);
+
+impl Policy for Looks {
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+    fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
+        Ok(cx
+            .of_kind("", "Secret")
+            .flat_map(|_| one_violation().unwrap())
+            .collect())
+    }
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        let flag = parameters.get("flag").and_then(Node::as_bool);
+        let says = self.1 && flag == Some(false);
+        says.then(|| KindPattern::named("", "Secret"))
+            .into_iter()
+            .collect()
+    }
+}
+
+#[test]
+fn what_is_looked_at_is_declared_by_the_policies_that_are_on() {
+    let looks = |id: &'static str, declares| -> Box<dyn Policy> {
+        let meta = rule(id, |_| one_violation()).meta().clone();
+        Box::new(Looks(meta, declares))
+    };
+    let settings = |enforcement, parameters: Option<serde_json::Value>| {
+        let own = PolicySettings {
+            enforcement,
+            parameters: parameters.map(|p| serde_json::from_value(p).unwrap()),
+            ..PolicySettings::default()
+        };
+        Settings {
+            policies: [("a".to_owned(), own)].into(),
+            ..Settings::default()
+        }
+    };
+    let declared = |settings: Settings| {
+        let engine = engine(
+            vec![looks("a", true), rule("b", |_| one_violation())],
+            settings,
+        );
+        engine.neighbours(&stage("dev"), Door::Admission)
+    };
+    let secrets: BTreeSet<KindPattern> = [KindPattern::named("", "Secret")].into();
+    assert_eq!(declared(settings(None, None)), secrets);
+    assert!(declared(settings(Some(Enforcement::Off), None)).is_empty());
+    assert!(declared(settings(None, Some(json!({"flag": true})))).is_empty());
+    // Whoever looks at something else is told so where mistakes are looked for.
+    let undeclared = engine(vec![looks("a", false)], Settings::default());
+    let verdict = judge(&undeclared, &stage("dev"), &Limits::default());
+    assert!(
+        matches!(&verdict.errors[0].error, PolicyError::Panicked(why) if why.contains("Secret"))
+    );
 }

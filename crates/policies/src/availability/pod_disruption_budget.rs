@@ -37,13 +37,15 @@ use std::borrow::Cow;
 
 use serde_json::json;
 use stagegate_core::{
-    Context, Enforcement, GroupKind, Labels, Matches, Meta, Object, Policy, PolicyError, Scope,
-    Severity, Violation, selects, selects_all,
+    Context, Enforcement, GroupKind, KindPattern, Labels, Matches, Meta, Node, Object, Policy,
+    PolicyError, Scope, Severity, Violation, selects, selects_all,
 };
 
-use crate::pods::{at_pod_labels, effective_replicas, pod_labels};
+use crate::pods::{SCALERS, TEMPLATE, at_pod_labels, effective_replicas, pod_labels};
 
 struct PodDisruptionBudget(Meta);
+
+const BUDGET: GroupKind = GroupKind::new("policy", "PodDisruptionBudget");
 
 static KINDS: [GroupKind; 3] = [
     GroupKind::new("apps", "Deployment"),
@@ -83,6 +85,11 @@ impl Policy for PodDisruptionBudget {
         &self.0
     }
 
+    fn neighbours(&self, _: &Node) -> Vec<KindPattern> {
+        let kinds = [TEMPLATE, BUDGET].into_iter().chain(SCALERS);
+        kinds.map(|kind| KindPattern::of(&kind)).collect()
+    }
+
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
         let Some(object) = cx.object() else {
             return Ok(Vec::new());
@@ -100,7 +107,7 @@ impl Policy for PodDisruptionBudget {
         let Some(labels) = pod_labels(cx, object) else {
             return Ok(Vec::new());
         };
-        let kind = ("policy", "PodDisruptionBudget");
+        let kind = (BUDGET.group, BUDGET.kind);
         let mut budgets = cx.may_select(object, kind, &["spec", "selector"], &labels);
         if budgets.any(|budget| covers(budget, &labels)) {
             return Ok(Vec::new());

@@ -40,14 +40,21 @@ use std::borrow::Cow;
 
 use serde_json::json;
 use stagegate_core::{
-    Context, Control, Enforcement, Labels, Matches, Meta, Node, Object, Policy, PolicyError, Scope,
-    Severity, Violation, selects, selects_keys,
+    Context, Control, Enforcement, KindPattern, Labels, Matches, Meta, Node, Object, Policy,
+    PolicyError, Scope, Severity, Violation, selects, selects_keys,
 };
 
 use crate::calico;
-use crate::pods::{at_pod_labels, pod_labels, template_of};
+use crate::pods::{TEMPLATE, at_pod_labels, pod_labels, template_of};
 
 struct NetworkPolicy(Meta);
+
+/// The groups of Kubernetes' own NetworkPolicies, the old one among them.
+const KUBERNETES: [&str; 2] = ["networking.k8s.io", "extensions"];
+/// Those of Calico's, through its API server and without it.
+const CALICO: [&str; 2] = ["projectcalico.org", "crd.projectcalico.org"];
+const CILIUM: (&str, &str) = ("cilium.io", "CiliumNetworkPolicy");
+const CILIUM_CLUSTERWIDE: (&str, &str) = ("cilium.io", "CiliumClusterwideNetworkPolicy");
 
 pub(crate) fn policy() -> impl Policy {
     NetworkPolicy(Meta {
@@ -94,6 +101,23 @@ struct Pods<'a> {
 impl Policy for NetworkPolicy {
     fn meta(&self) -> &Meta {
         &self.0
+    }
+
+    fn neighbours(&self, _: &Node) -> Vec<KindPattern> {
+        let kubernetes = KUBERNETES.map(|group| (group, "NetworkPolicy"));
+        let calico = CALICO.iter().flat_map(|group| {
+            let kinds = ["NetworkPolicy", "GlobalNetworkPolicy"];
+            kinds.map(|kind| (*group, kind))
+        });
+        let others = [
+            CILIUM,
+            CILIUM_CLUSTERWIDE,
+            ("", "Namespace"),
+            (TEMPLATE.group, TEMPLATE.kind),
+        ];
+        let all = kubernetes.into_iter().chain(calico).chain(others);
+        all.map(|(group, kind)| KindPattern::named(group, kind))
+            .collect()
     }
 
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
@@ -147,7 +171,7 @@ fn is_on_the_host(object: &Object) -> bool {
 
 fn is_restricted(cx: &Context<'_>, object: &Object, pods: &Pods<'_>, direction: &str) -> bool {
     let kubernetes = || {
-        ["networking.k8s.io", "extensions"].iter().any(|group| {
+        KUBERNETES.iter().any(|group| {
             let kind = (*group, "NetworkPolicy");
             cx.may_select(object, kind, &["spec", "podSelector"], &pods.labels)
                 .filter_map(|policy| policy.node.get("spec"))
@@ -155,8 +179,8 @@ fn is_restricted(cx: &Context<'_>, object: &Object, pods: &Pods<'_>, direction: 
         })
     };
     let cilium = || {
-        let namespaced = cx.beside(object, "cilium.io", "CiliumNetworkPolicy");
-        let clusterwide = cx.of_kind("cilium.io", "CiliumClusterwideNetworkPolicy");
+        let namespaced = cx.beside(object, CILIUM.0, CILIUM.1);
+        let clusterwide = cx.of_kind(CILIUM_CLUSTERWIDE.0, CILIUM_CLUSTERWIDE.1);
         namespaced.chain(clusterwide).any(|policy| {
             let one = policy.node.get("spec").into_iter();
             let many = policy.node.get("specs").map_or(&[][..], Node::items);
@@ -165,16 +189,14 @@ fn is_restricted(cx: &Context<'_>, object: &Object, pods: &Pods<'_>, direction: 
         })
     };
     let calico = || {
-        ["projectcalico.org", "crd.projectcalico.org"]
-            .iter()
-            .any(|group| {
-                let namespaced = cx.beside(object, group, "NetworkPolicy");
-                let global = cx.of_kind(group, "GlobalNetworkPolicy");
-                namespaced
-                    .chain(global)
-                    .filter_map(|policy| policy.node.get("spec"))
-                    .any(|spec| calico_restricts(spec, pods, direction))
-            })
+        CALICO.iter().any(|group| {
+            let namespaced = cx.beside(object, group, "NetworkPolicy");
+            let global = cx.of_kind(group, "GlobalNetworkPolicy");
+            namespaced
+                .chain(global)
+                .filter_map(|policy| policy.node.get("spec"))
+                .any(|spec| calico_restricts(spec, pods, direction))
+        })
     };
     kubernetes() || cilium() || calico()
 }

@@ -44,13 +44,15 @@ use std::borrow::Cow;
 use regex::Regex;
 use serde_json::json;
 use stagegate_core::{
-    Context, Cursor, Enforcement, GroupKind, Matches, Meta, NameGlob, Node, Object, Pointer,
-    Policy, PolicyError, Scope, Severity, Violation, selects,
+    Context, Cursor, Enforcement, GroupKind, KindPattern, Matches, Meta, NameGlob, Node, Object,
+    Pointer, Policy, PolicyError, Scope, Severity, Violation, selects,
 };
 
 struct PrometheusLabels(Meta);
 
 const GROUP: &str = "monitoring.coreos.com";
+/// The kinds that select what they scrape.
+const DISCOVERING: [&str; 2] = ["Prometheus", "PrometheusAgent"];
 
 static KINDS: [GroupKind; 5] = [
     GroupKind::new(GROUP, "PodMonitor"),
@@ -119,6 +121,12 @@ impl Policy for PrometheusLabels {
         &self.0
     }
 
+    fn neighbours(&self, _: &Node) -> Vec<KindPattern> {
+        let namespace = KindPattern::named("", "Namespace");
+        let discovering = DISCOVERING.map(|kind| KindPattern::named(GROUP, kind));
+        discovering.into_iter().chain([namespace]).collect()
+    }
+
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
         let Some(object) = cx.object() else {
             return Ok(Vec::new());
@@ -128,7 +136,7 @@ impl Policy for PrometheusLabels {
         else {
             return Ok(Vec::new());
         };
-        let discovering: Vec<&Object> = ["Prometheus", "PrometheusAgent"]
+        let discovering: Vec<&Object> = DISCOVERING
             .iter()
             .flat_map(|kind| cx.of_kind(GROUP, kind))
             // An agent has no rules.

@@ -38,7 +38,7 @@
 use std::borrow::Cow;
 
 use stagegate_core::{
-    Context, Cursor, Meta, Node, Policy, PolicyError, Quantity, Severity, Violation,
+    Context, Cursor, KindPattern, Meta, Node, Policy, PolicyError, Quantity, Severity, Violation,
 };
 
 use crate::resources::{self, Bound, ResourceRule};
@@ -70,6 +70,10 @@ pub(crate) fn policy() -> impl Policy {
 impl Policy for ResourceLimits {
     fn meta(&self) -> &Meta {
         &self.0
+    }
+
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        resources::neighbours(parameters)
     }
 
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {

@@ -35,7 +35,7 @@
 
 use std::borrow::Cow;
 
-use stagegate_core::{Context, Meta, Policy, PolicyError, Violation};
+use stagegate_core::{Context, KindPattern, Meta, Node, Policy, PolicyError, Violation};
 
 use crate::resources::{self, Bound, ResourceRule};
 
@@ -70,6 +70,10 @@ pub(crate) fn policy() -> impl Policy {
 impl Policy for ResourceRequests {
     fn meta(&self) -> &Meta {
         &self.0
+    }
+
+    fn neighbours(&self, parameters: &Node) -> Vec<KindPattern> {
+        resources::neighbours(parameters)
     }
 
     fn review(&self, cx: &Context<'_>) -> Result<Vec<Violation>, PolicyError> {
