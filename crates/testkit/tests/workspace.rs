@@ -59,6 +59,8 @@ const STOPS_AT: &[(&str, &[&str])] = &[
     ("sha2", &["render"]),
     ("axum", &["webhook"]),
     ("hyper", &["webhook"]),
+    ("k8s-openapi", &["webhook"]),
+    ("kube", &["webhook"]),
     ("prometheus-client", &["webhook"]),
     ("rustls", &["webhook"]),
     ("tokio", &["webhook"]),

@@ -10,6 +10,7 @@
 //! loses nothing.
 
 mod connection;
+mod feed;
 mod health;
 mod metrics;
 mod options;
@@ -19,6 +20,7 @@ mod server;
 mod tls;
 mod validate;
 
+pub use feed::{Feed, FeedLimits, Trouble};
 pub use options::{BodyLimits, ConnectionLimits, Options};
 pub use policies::{PolicySet, PolicySource};
 pub use server::{Ended, ServeError, Server, Stop, serve};
