@@ -186,6 +186,8 @@ impl Feed {
                     version = next;
                 }
                 Ok(Ended::Gone) => return,
+                // Too old a version may be refused before the watch begins.
+                Err(kube::Error::Api(status)) if status.code == 410 => return,
                 Err(error) => {
                     self.fail(&error);
                     return;
