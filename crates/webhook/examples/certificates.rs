@@ -13,12 +13,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("certificates FOLDER"));
     fs::create_dir_all(&folder).unwrap();
+    // Programs find the CA of a certificate by its name, which must not be that of the certificate.
     let mut params = CertificateParams::default();
+    params.distinguished_name = named("the CA of an example");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let (key_path, ca_path) = (folder.join("ca.key"), folder.join("ca.crt"));
     if !key_path.exists() {
@@ -29,7 +33,8 @@ fn main() {
     let key = KeyPair::from_pem(&fs::read_to_string(&key_path).unwrap()).unwrap();
     let issuer = Issuer::new(params, key);
     let own = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.distinguished_name = named("localhost");
     let certificate = params.signed_by(&own, &issuer).unwrap();
 
     let generation = fs::read_dir(&folder).unwrap().count();
@@ -48,4 +53,10 @@ fn main() {
     if let Ok(before) = before {
         fs::remove_dir_all(folder.join(before)).unwrap();
     }
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut named = DistinguishedName::new();
+    named.push(DnType::CommonName, name);
+    named
 }
