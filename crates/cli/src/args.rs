@@ -294,8 +294,7 @@ pub(crate) enum Color {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    let duration = parsed.ok().and_then(|d| Duration::try_from(d).ok());
+    let duration = stagegate_webhook::duration(text);
     duration.ok_or_else(|| "expected a duration such as 10s".to_owned())
 }
 

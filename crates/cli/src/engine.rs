@@ -255,14 +255,7 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
             in_configuration(mark, message, tree.sources())
         }
     };
-    let mut paths = Vec::new();
-    let mut visited = BTreeSet::new();
-    if named.path.is_file() {
-        paths.push(named.path.clone());
-    } else {
-        collect(&named.path, &mut paths, &mut visited).map_err(|(path, e)| failed(&path, e))?;
-    }
-    paths.sort();
+    let paths = paths(&named.path).map_err(|(path, e)| failed(&path, e))?;
     let mut files = Vec::new();
     for path in paths {
         let bytes = std::fs::read(&path).map_err(|e| failed(&path, e))?;
@@ -287,9 +280,20 @@ fn read(named: &Named, tree: &Tree) -> Result<Vec<PolicyFile>, Error> {
     Ok(files)
 }
 
+/// The files of policies that a path means, sorted: itself, or those in a folder.
+pub(crate) fn paths(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut paths = Vec::new();
+    collect(path, &mut paths, &mut BTreeSet::new())?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// The files that policies can stand in. Links are followed, as they are where a ConfigMap is
 /// mounted; what is hidden is not looked at.
-pub(crate) fn collect(
+fn collect(
     folder: &Path,
     paths: &mut Vec<PathBuf>,
     visited: &mut BTreeSet<PathBuf>,

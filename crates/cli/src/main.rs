@@ -18,6 +18,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use tracing_subscriber::EnvFilter;
 
 /// Parsing a large repository is mostly allocation; see BENCHMARKS.md.
 #[global_allocator]
@@ -43,12 +44,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// What `STAGEGATE_LOG` says, else `usual`.
+fn log_level(usual: &str) -> EnvFilter {
+    EnvFilter::try_from_env("STAGEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(usual))
+}
+
 /// Logs as a person reads them who asked for them.
 fn init_logs() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STAGEGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_level("warn"))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();

@@ -47,20 +47,11 @@ impl Online {
             ));
         }
         let (engine, unsupported) = policies.engine(config.settings.clone())?;
-        let stages: Vec<&Stage> = match &stage {
-            Some(stage) => vec![stage],
-            None => config.stages.iter().map(|s| &s.stage).collect(),
-        };
-        let default = Stage::default_stage();
-        let stages = if stages.is_empty() {
-            vec![&default]
-        } else {
-            stages
-        };
+        let stages = engine.settings().stages.judged_in(stage.as_ref());
         let not_judged = engine::not_judged(
             &engine,
             &unsupported,
-            stages.into_iter(),
+            stages.iter(),
             Door::Admission,
             tree.sources(),
         );

@@ -1,14 +1,12 @@
 //! The admission webhook.
 
-use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stagegate_config::Config;
 use stagegate_manifest::Sources;
 use stagegate_webhook::{CertificateFiles, Ended, Options, PolicySet, PolicySource};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, Serve};
 use crate::engine;
@@ -18,10 +16,8 @@ use crate::output::complaints;
 
 /// Logs as somebody reads them who is not there: as JSON, and what was decided, too.
 pub(crate) fn init_logs(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_env("STAGEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(crate::log_level("info"))
         .with_writer(std::io::stderr)
         .with_ansi(false);
     match format {
@@ -52,9 +48,10 @@ pub(crate) fn run(serve: &Serve) -> Result<u8, Error> {
         },
         first: Mutex::default(),
     };
-    // Mistakes are shown as other commands show them; later they are logged.
-    let first = source.online()?;
-    *source.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+    // Mistakes are shown as other commands show them; later they are logged. Looked at before they are
+    // read: a change in between is another one.
+    let first = (source.look(), source.online()?);
+    *source.first() = Some(first);
     let mut options = Options::new(
         serve.bind,
         serve.admin_bind,
@@ -95,11 +92,15 @@ fn connections() -> usize {
 /// The configuration and the policies where they stand, such as in ConfigMaps that are mounted.
 struct Files {
     typed: Typed,
-    /// What they held when the command began.
-    first: Mutex<Option<Online>>,
+    /// What they held when the command began, with its name, until it is asked for.
+    first: Mutex<Option<(u128, Online)>>,
 }
 
 impl Files {
+    fn first(&self) -> MutexGuard<'_, Option<(u128, Online)>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What they hold, if all of it can judge.
     fn online(&self) -> Result<Online, Error> {
         let online = Online::load(&self.typed)?;
@@ -139,6 +140,9 @@ impl Files {
 
 impl PolicySource for Files {
     fn look(&self) -> u128 {
+        if let Some((looked, _)) = &*self.first() {
+            return *looked;
+        }
         let mut hasher = xxhash_rust::xxh3::Xxh3::new();
         let mut add = |path: &Path| {
             hasher.write(path.as_os_str().as_encoded_bytes());
@@ -155,27 +159,18 @@ impl PolicySource for Files {
             add(config);
         }
         for path in self.policies() {
-            let mut files = vec![path.clone()];
-            if path.is_dir() {
-                files.clear();
-                let _ = engine::collect(&path, &mut files, &mut BTreeSet::new());
-                files.sort();
-            }
-            for file in files {
-                add(&file);
+            match engine::paths(&path) {
+                Ok(files) => files.iter().for_each(|file| add(file)),
+                Err((unreadable, _)) => add(&unreadable),
             }
         }
         hasher.digest128()
     }
 
     fn load(&self) -> Result<PolicySet, String> {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let first = self.first().take();
         let online = match first {
-            Some(first) => first,
+            Some((_, first)) => first,
             None => self
                 .online()
                 .map_err(|error| complaints(&error, false).join("\n"))?,

@@ -235,25 +235,23 @@ impl Engine {
 
     /// The kinds of objects that policies look at besides their subjects, in a stage, at a door.
     pub fn neighbours(&self, stage: &Stage, door: Door) -> BTreeSet<KindPattern> {
-        let on = self
-            .policies
-            .iter()
-            .filter(|policy| self.effective(policy, stage, door) != Enforcement::Off);
-        on.flat_map(|policy| {
-            let in_stage = policy.stages.get(&stage.name);
-            let parameters = in_stage.map_or(&policy.parameters, |s| &s.parameters);
-            policy.policy.neighbours(&parameters.node)
-        })
-        .collect()
+        self.on(stage, door)
+            .flat_map(|on| on.policy.neighbours(&on.parameters_in(stage).node))
+            .collect()
     }
 
     /// Does on this thread what the first review in a stage on it would do once for all.
     pub fn prepare(&self, stage: &Stage, door: Door) {
-        for policy in &self.policies {
-            if self.effective(policy, stage, door) != Enforcement::Off {
-                policy.policy.prepare();
-            }
+        for on in self.on(stage, door) {
+            on.policy.prepare();
         }
+    }
+
+    /// The policies that are on in a stage, at a door.
+    fn on(&self, stage: &Stage, door: Door) -> impl Iterator<Item = &Configured> {
+        let is_on =
+            move |policy: &&Configured| self.effective(policy, stage, door) != Enforcement::Off;
+        self.policies.iter().filter(is_on)
     }
 
     /// The policies that take objects of a kind.
@@ -274,6 +272,12 @@ impl Engine {
 }
 
 impl Configured {
+    /// Its parameters in a stage.
+    fn parameters_in(&self, stage: &Stage) -> &Given {
+        let in_stage = self.stages.get(&stage.name);
+        in_stage.map_or(&self.parameters, |s| &s.parameters)
+    }
+
     fn new(policy: Box<dyn Policy>, settings: &Settings) -> Configured {
         let meta = Arc::new(policy.meta().clone());
         let own = settings.policies.get(&*meta.id);

@@ -80,6 +80,18 @@ pub struct StageRules {
     pub cluster_scoped: Option<String>,
 }
 
+impl StageRules {
+    /// The stages in which requests are judged: `whole` where the whole cluster is one stage, else
+    /// those that there are, and where there are none, the default one.
+    pub fn judged_in(&self, whole: Option<&Stage>) -> Vec<Stage> {
+        match whole {
+            Some(stage) => vec![stage.clone()],
+            None if self.stages.is_empty() => vec![Stage::default_stage()],
+            None => self.stages.iter().map(|rule| rule.stage.clone()).collect(),
+        }
+    }
+}
+
 /// A stage and the namespaces that belong to it.
 #[derive(Clone, Debug)]
 pub struct StageRule {

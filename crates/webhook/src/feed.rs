@@ -154,13 +154,11 @@ impl Feed {
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => {
-                    let mut state = self.state();
-                    state.objects = objects;
-                    state.is_synced = true;
-                    state.heard = Some(Instant::now());
-                    state.trouble = None;
-                    state.lists += 1;
-                    drop(state);
+                    self.heard(|state| {
+                        state.objects = objects;
+                        state.is_synced = true;
+                        state.lists += 1;
+                    });
                     self.changed.notify_one();
                     return Ok(page.metadata.resource_version.unwrap_or_default());
                 }

@@ -21,7 +21,7 @@ mod tls;
 mod validate;
 
 pub use feed::{Feed, FeedLimits, Trouble};
-pub use options::{BodyLimits, ConnectionLimits, Options};
+pub use options::{BodyLimits, ConnectionLimits, Options, duration};
 pub use policies::{PolicySet, PolicySource};
 pub use server::{Ended, ServeError, Server, Stop, serve};
 pub use tls::{CertificateFiles, Certificates, Reload, Serving, TlsError};

@@ -4,7 +4,15 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::CertificateFiles;
+
+/// A duration as Go writes it: `10s`, `1m30s`, `500ms`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let parsed: SignedDuration = text.parse().ok()?;
+    Duration::try_from(parsed).ok()
+}
 
 /// Where and how to serve.
 #[derive(Clone, Debug)]

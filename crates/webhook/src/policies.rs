@@ -23,15 +23,9 @@ impl PolicySet {
 
     /// Does on this thread what the first requests on it would do once for all.
     pub(crate) fn prepare(&self) {
-        let rules = &self.engine.settings().stages.stages;
-        let default = Stage::default_stage();
-        let stages: Vec<&Stage> = match &self.stage {
-            Some(stage) => vec![stage],
-            None if rules.is_empty() => vec![&default],
-            None => rules.iter().map(|rule| &rule.stage).collect(),
-        };
-        for stage in stages {
-            self.engine.prepare(stage, Door::Admission);
+        let rules = &self.engine.settings().stages;
+        for stage in rules.judged_in(self.stage.as_ref()) {
+            self.engine.prepare(&stage, Door::Admission);
         }
     }
 }

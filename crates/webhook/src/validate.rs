@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use stagegate_admission::{AdmissionRequest, DecodeError, judge, respond};
 use stagegate_core::{
     Enforcement, Limits, Meta, Observer, Operation, PolicyError, Status, Turn, Verdict, Violation,
@@ -22,7 +22,7 @@ use stagegate_core::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::metrics::{Metrics, RequestLabels};
-use crate::options::BodyLimits;
+use crate::options::{BodyLimits, duration};
 use crate::policies::{PolicySet, SharedSet};
 use crate::pool::Pool;
 
@@ -325,18 +325,13 @@ fn json(body: Vec<u8>) -> Response<Body> {
     response
 }
 
-/// What `?timeout=` says, in the forms of Go: `10s`, `1m30s`, `500ms`.
+/// What `?timeout=` says.
 fn asked_timeout(query: Option<&str>) -> Result<Option<Duration>, String> {
-    let pairs = query.into_iter().flat_map(|query| query.split('&'));
-    let Some(text) = pairs
-        .filter_map(|pair| pair.strip_prefix("timeout="))
-        .next()
-    else {
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let Some(text) = pairs.find_map(|pair| pair.strip_prefix("timeout=")) else {
         return Ok(None);
     };
-    let parsed: Result<SignedDuration, _> = text.parse();
-    let duration = parsed.ok().and_then(|d| Duration::try_from(d).ok());
-    match duration.filter(|d| !d.is_zero()) {
+    match duration(text).filter(|d| !d.is_zero()) {
         Some(duration) => Ok(Some(duration)),
         None => Err("timeout is no duration such as 10s".to_owned()),
     }

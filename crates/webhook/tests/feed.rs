@@ -206,6 +206,19 @@ fn seen(feed: &Feed) -> Vec<(String, String)> {
     seen.collect()
 }
 
+/// Waits for something, which must come.
+#[track_caller]
+fn until(is_there: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let began = Instant::now();
+        while !is_there() {
+            assert!(began.elapsed() < LONG, "{place}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
 async fn becomes(feed: &Feed, expected: &[(&str, &str)]) {
     let began = Instant::now();
     loop {
@@ -275,12 +288,7 @@ async fn watches_that_end_lose_nothing() {
     becomes(&feed, &[("a", "1")]).await;
     let mut texts = 1;
     for torn in [false, true, false, true] {
-        let is_watched = || server.with(|cluster| !cluster.watches.is_empty());
-        let began = Instant::now();
-        while !is_watched() {
-            assert!(began.elapsed() < LONG);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until(|| server.with(|cluster| !cluster.watches.is_empty())).await;
         server.hang_up(torn);
         texts += 1;
         let text = texts.to_string();
@@ -358,11 +366,7 @@ async fn what_cannot_be_watched_is_told_and_found_later() {
         (500, Trouble::Unreachable),
     ] {
         server.with(|cluster| cluster.refuses = Some(refuses));
-        let began = Instant::now();
-        while feed.trouble() != Some(trouble) {
-            assert!(began.elapsed() < LONG, "{:?}", feed.trouble());
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| feed.trouble() == Some(trouble)).await;
         assert!(!feed.is_synced());
     }
     server.with(|cluster| cluster.refuses = None);
@@ -371,11 +375,7 @@ async fn what_cannot_be_watched_is_told_and_found_later() {
     // Taken away again: what was known stays.
     server.with(|cluster| cluster.refuses = Some(403));
     server.hang_up(false);
-    let began = Instant::now();
-    while feed.trouble() != Some(Trouble::Forbidden) {
-        assert!(began.elapsed() < LONG);
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(|| feed.trouble() == Some(Trouble::Forbidden)).await;
     becomes(&feed, &[("a", "1")]).await;
     following.abort();
 }

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{Gate, ca, create, engine, no_bad_data, policy, serve, serve_from, write_pair};
+use common::{
+    Gate, ca, create, engine, no_bad_data, policy, serve, serve_from, trusting, write_pair,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -239,17 +241,8 @@ async fn clients_may_have_to_show_a_certificate() {
     let pem = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     let chain = vec![CertificateDer::from_pem_slice(&pem("tls.crt")).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(&pem("tls.key")).unwrap();
-    let config = server.client_config();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(server.ca.der().clone()).unwrap();
-    let provider = Arc::clone(config.crypto_provider());
-    let known = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .unwrap();
-    for (config, is_let_in) in [(config, false), (known, true)] {
+    let known = trusting(&server.ca).with_client_auth_cert(chain, key);
+    for (config, is_let_in) in [(server.client_config(), false), (known.unwrap(), true)] {
         let heard = async {
             let stream = server.tls("http/1.1", config).await.ok()?;
             let io = hyper_util::rt::TokioIo::new(stream);

@@ -7,30 +7,25 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use common::{Issuer, ca as root, trusting};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
     PKCS_ED25519, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use stagegate_webhook::{CertificateFiles, Certificates, Reload, TlsError};
 
 const NAME: &str = "stagegate.stagegate.svc";
 const RSA_KEY: &str = include_str!("../../../testdata/tls/rsa.key");
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-fn root() -> Issuer {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
 
 fn intermediate(root: &Issuer) -> Issuer {
     let mut params = CertificateParams::default();
@@ -128,16 +123,6 @@ fn handshake(
     server.reader().read_exact(&mut heard).unwrap();
     assert_eq!(&heard, b"hello");
     Ok(client.peer_certificates().unwrap().to_vec())
-}
-
-fn trusting(root: &Issuer) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-    let mut roots = RootCertStore::empty();
-    roots.add(root.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
 }
 
 fn shown(certificates: &Certificates, root: &Issuer) -> Vec<CertificateDer<'static>> {
@@ -241,7 +226,7 @@ fn what_expires_first_is_told() {
 #[test]
 fn clients_need_a_certificate_of_the_configured_ca_which_may_change() {
     let (folder, root) = (tempfile::tempdir().unwrap(), root());
-    let (old_ca, new_ca) = (self::root(), self::root());
+    let (old_ca, new_ca) = (common::ca(), common::ca());
     write(folder.path(), &new_pair(&root));
     let ca = folder.path().join("ca.crt");
     fs::write(&ca, old_ca.pem()).unwrap();

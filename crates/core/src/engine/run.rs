@@ -163,8 +163,7 @@ impl<'a> Run<'a> {
         }
         let settings = &self.engine.settings;
         let stage = &self.world.stage.name;
-        let in_stage = policy.stages.get(stage);
-        let parameters = in_stage.map_or(&policy.parameters, |s| &s.parameters);
+        let parameters = policy.parameters_in(self.world.stage);
         let own = settings.policies.get(&*policy.meta.id);
         let is_incoming = matches!(subject, Subject::Review(review) if review.object.is_some());
         let context = Context {
